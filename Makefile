@@ -1,0 +1,42 @@
+# Everything a newcomer or CI types. `make run` and `make test` set up what they need first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN    ?= runs/demo
+PORT   ?= 8000
+
+.PHONY: setup run test check bench clean
+
+# Two stamps, so that `make run` does not wait for the development tools.
+$(VENV)/.installed-run: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[serve,train]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	touch $@
+
+setup: $(VENV)/.installed-dev  ## everything, development tools included
+
+# Training is resumable and the finished folder is reused: a second `make run` serves at once.
+run: $(VENV)/.installed-run  ## train on the embedded corpus when there is no checkpoint yet, then serve it
+	@test -f $(RUN)/config.json || $(BIN)/python scripts/train.py --config configs/demo.toml --out $(RUN) $$(test -d $(RUN)/state && echo --resume)
+	$(BIN)/python scripts/serve.py --model $(RUN) --port $(PORT)
+
+test: setup  ## the whole test suite, in parallel processes, with line coverage
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report term:skip-covered --cov-fail-under 90
+
+check: setup  ## lint, format, types, floors: no test runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## training speed against torch.nn.LSTM, interleaved
+	$(BIN)/python scripts/benchmark.py train --json benchmarks/results/train-cpu.json
+
+clean:  ## remove what the targets above made; trained checkpoints in runs/ stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
