@@ -1,0 +1,1 @@
+"""Models: configuration, encoder, poolings, heads, the Siamese model, and checkpoints."""
