@@ -1,0 +1,9 @@
+"""Recurrent layers that take torch.nn's arguments, weights and inputs, and give torch.nn's results.
+
+Read README.md in this folder first: it has the letters, the packed layout and the derivation.
+"""
+
+from simlstm.rnn.cell import LSTMCell
+from simlstm.rnn.layer import LSTM
+
+__all__ = ["LSTM", "LSTMCell"]

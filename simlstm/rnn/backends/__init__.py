@@ -1,0 +1,1 @@
+"""Implementations of one packed layer, chosen by :mod:`simlstm.rnn.dispatch`."""

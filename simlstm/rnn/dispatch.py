@@ -1,0 +1,27 @@
+"""Which backend runs which call."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from simlstm.rnn.backends import torch_ops
+from simlstm.rnn.walk import PackedWalk
+from simlstm.rnn.weights import DirectionWeights
+
+
+def lstm_layer(
+    x: Tensor, walk: PackedWalk, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one layer, one or two directions, over a packed batch.
+
+    Args:
+        x: [N, I], packed rows.
+        walk: the layout of the rows.
+        h0: [D, B, P], initial states of D directions, sequences in packed order.
+        c0: [D, B, H].
+        weights: D entries, forward direction first.
+
+    Returns:
+        tuple[Tensor, Tensor, Tensor]: y [N, D * P], hT [D, B, P], cT [D, B, H].
+    """
+    return torch_ops.lstm_layer(x, walk, h0, c0, weights)
