@@ -1,0 +1,229 @@
+"""The training configuration: one frozen model per section of the TOML file."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Metric = Literal[
+    "auto", "spearman", "pearson", "mse", "cosine_spearman", "cosine_pearson", "roc_auc", "average_precision"
+]
+LOSS_NAMES = ("mse", "kl", "bce", "contrastive", "cosent", "multiple_negatives")
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """One section: immutable, unknown keys refused, no silent conversion between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class SourceConfig(Section):
+    """One data source; a bare string in the TOML stands for its path.
+
+    Attributes:
+        path: A file, or ``demo:train`` and its kin.
+        format: A format name of `simlstm.data`, or ``auto``.
+        weight: How often the source is gone through in one epoch; 0.5 takes half of its batches, 2 takes each twice.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    format: str = "auto"
+    weight: Positive = 1.0
+
+
+def _source_from_text(value: Any) -> Any:
+    """Let a bare string stand for a source with its defaults."""
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _source_list(value: Any) -> Any:
+    """Let a single source stand for a list of one."""
+    return [value] if isinstance(value, str | dict) else value
+
+
+Source = Annotated[SourceConfig, BeforeValidator(_source_from_text)]
+
+
+class DataConfig(Section):
+    """What is trained on, and what decides.
+
+    Attributes:
+        train: Sources, mixed batch by batch.
+        dev: The source that chooses the best checkpoint, stops early, and fits the calibration.
+        dev_fraction: Used without `dev`: this share of every labelled training source is set aside, by sentence.
+        root: The folder that relative paths start from; the working directory when absent.
+    """
+
+    train: Annotated[tuple[Source, ...], Field(min_length=1, strict=False), BeforeValidator(_source_list)]
+    dev: Source | None = None
+    dev_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    root: str | None = None
+
+    @model_validator(mode="after")
+    def _one_dev(self) -> Self:
+        if (self.dev is None) == (self.dev_fraction is None):
+            raise ValueError("give exactly one of dev (a source) and dev_fraction (a share of train, such as 0.1)")
+        return self
+
+
+class TokenizerConfig(Section):
+    """How text becomes tokens; see `simlstm.text.Tokenizer.train`."""
+
+    kind: Literal["word", "character", "subword"] = "word"
+    vocabulary_size: Count = 30_000
+    minimum_frequency: Count = 1
+    lowercase: bool = True
+    segmenter: Literal["none", "jieba"] = "none"
+
+
+class EmbeddingConfig(Section):
+    """The first values of the embedding table, and how fast they move.
+
+    Attributes:
+        vectors: A GloVe, fastText or word2vec file.
+        extend_vocabulary: Add the words of `vectors` to the word vocabulary, so that a word that training never saw
+            still has its vector.
+        token_table: A transformer's folder: its tokenizer and its word embeddings are taken over.
+        standard_deviation: Rescale the whole table to this spread.
+        frozen: Keep the table as it is.
+        learning_rate_scale: The table's rate, relative to `optimizer.learning_rate`.
+    """
+
+    vectors: str | None = None
+    extend_vocabulary: bool = True
+    token_table: str | None = None
+    standard_deviation: Positive | None = None
+    frozen: bool = False
+    learning_rate_scale: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.vectors is not None and self.token_table is not None:
+            raise ValueError("give at most one of vectors and token_table")
+        return self
+
+
+class ModelSection(Section):
+    """The architecture; see `simlstm.models.ModelConfig`. What the data decides is not set here."""
+
+    embedding_size: Count = 300
+    hidden_size: Count = 256
+    num_layers: Count = 1
+    bidirectional: bool = True
+    dropout: Probability = 0.0
+    embedding_dropout: Probability = 0.0
+    word_dropout: Probability = 0.0
+    head_dropout: Probability = 0.0
+    pooling: Literal["mean", "max", "mean_max", "last", "attention"] = "max"
+    projection_size: Count | None = None
+    normalize: bool = False
+    head: Literal["cosine", "manhattan", "mlp"] = "mlp"
+    head_hidden_size: Count = 128
+    head_activation: Literal["relu", "sigmoid", "tanh"] = "relu"
+    classes: Annotated[int, Field(ge=2)] | None = None
+    max_tokens: Count = 256
+
+
+class LossWeights(Section):
+    """The weight of each loss in the sum; 0 leaves it out."""
+
+    mse: NotNegative = 0.0
+    kl: NotNegative = 0.0
+    bce: NotNegative = 0.0
+    contrastive: NotNegative = 0.0
+    cosent: NotNegative = 0.0
+    multiple_negatives: NotNegative = 0.0
+
+    def active(self) -> dict[str, float]:
+        """Return the losses that count, by name."""
+        return {name: getattr(self, name) for name in LOSS_NAMES if getattr(self, name) > 0}
+
+
+class LossConfig(Section):
+    """The weighted sum of losses; empty weights mean KL for the mlp head, CoSENT for cosine, MSE for manhattan."""
+
+    weights: LossWeights = LossWeights()
+    cosent_scale: Positive = 20.0
+    contrastive_margin: Annotated[float, Field(gt=0, le=2)] = 0.5
+    temperature: Positive = 0.05
+
+
+class OptimizerConfig(Section):
+    """AdamW with one learning-rate cycle; the scales are relative to `learning_rate`.
+
+    Weight decay acts on matrices only, and not on the embedding table: rows that a batch does not use would fade.
+    """
+
+    learning_rate: Positive = 1e-3
+    recurrent_learning_rate_scale: Positive = 1.0
+    head_learning_rate_scale: Positive = 1.0
+    weight_decay: NotNegative = 0.01
+    beta1: Probability = 0.9
+    beta2: Probability = 0.999
+    epsilon: Positive = 1e-8
+    max_gradient_norm: Positive | None = 1.0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    final_learning_rate_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class TrainingSection(Section):
+    """The loop itself.
+
+    Attributes:
+        batch_size: Pairs in one forward pass.
+        accumulation_steps: Batches whose gradients make one step.
+        ema_decay: Averaging of the weights; 0 turns it off.
+        evaluations_per_epoch: How often dev is measured.
+        patience: Stop after this many evaluations without a better one; absent, never.
+        metric: The dev metric that decides; ``auto`` is Spearman for graded data, average precision for 0/1 labels.
+        save_every: Steps between two savings of the resumable state (it is also saved at every evaluation).
+        initial_checkpoint: A checkpoint folder whose tokenizer and weights are the start (fine-tuning).
+        threads: Threads of one CPU operation; absent, torch's own choice.
+    """
+
+    epochs: Count = 10
+    batch_size: Count = 32
+    accumulation_steps: Count = 1
+    ema_decay: Probability = 0.995
+    precision: Literal["float32", "bf16"] = "float32"
+    evaluations_per_epoch: Count = 1
+    patience: Count | None = None
+    metric: Metric = "auto"
+    save_every: Count = 500
+    log_every: Count = 50
+    tensorboard: bool = True
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    device: str = "auto"
+    threads: Count | None = None
+    initial_checkpoint: str | None = None
+
+
+class CalibrationConfig(Section):
+    """What is fitted on dev at the end; ``none`` leaves the checkpoint without probabilities and threshold.
+
+    Attributes:
+        threshold_metric: What the threshold makes largest.
+        positive_from: On graded data, the gold score (scaled to [0, 1]) from which a pair counts as similar.
+    """
+
+    method: Literal["platt", "isotonic", "none"] = "platt"
+    threshold_metric: Literal["accuracy", "f1", "balanced_accuracy"] = "accuracy"
+    positive_from: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class TrainingConfig(Section):
+    """A whole experiment. Built by `simlstm.training.config_file.load_config`, which words the errors."""
+
+    data: DataConfig
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    model: ModelSection = ModelSection()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingSection = TrainingSection()
+    calibration: CalibrationConfig = CalibrationConfig()
