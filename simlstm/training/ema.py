@@ -1,0 +1,38 @@
+"""An exponential moving average of a model's weights."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class AveragedModel:
+    """A second copy of a model that holds the average of its weights, and is what gets evaluated and saved.
+
+    The decay climbs with the steps as min(decay, (1 + step) / (10 + step)), so that the random first weights fade
+    soon (the rule of TensorFlow's ExponentialMovingAverage with `num_updates`).
+
+    Attributes:
+        model: The averaged copy, in eval mode, without gradients.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        if not 0 < decay < 1:
+            raise ValueError(f"decay: got {decay}; allowed: above 0 and below 1")
+        self.decay = decay
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move the average towards the model.
+
+        Args:
+            model: The trained model, of the same architecture.
+            step: Steps done, counting the one just taken.
+        """
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        for average, current in zip(self.model.parameters(), model.parameters(), strict=True):
+            if current.requires_grad:
+                average.lerp_(current, weight)
+        for buffer, current_buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            buffer.copy_(current_buffer)
