@@ -1,0 +1,1 @@
+"""Data: sentence pairs from files and from the demo corpus, and batches of them."""
