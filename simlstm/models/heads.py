@@ -70,8 +70,6 @@ class MLPHead(nn.Module):
         dropout: Probability of zeroing a hidden unit in training.
     """
 
-    grades: Tensor
-
     def __init__(
         self, embedding_size: int, *, hidden_size: int, classes: int, activation: ActivationName, dropout: float
     ) -> None:
@@ -82,8 +80,6 @@ class MLPHead(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden_size, classes),
         )
-        # Follows from K alone, so it is no part of a checkpoint.
-        self.register_buffer("grades", torch.linspace(0.0, 1.0, classes), persistent=False)
 
     def forward(self, u: Tensor, v: Tensor) -> HeadOutput:
         """Score pairs.
@@ -97,7 +93,8 @@ class MLPHead(nn.Module):
         """
         logits = self.layers(torch.cat([(u - v).abs(), u * v], dim=-1))
         log_probabilities = F.log_softmax(logits, dim=-1)
-        score = (log_probabilities.exp() * self.grades).sum(dim=-1)
+        grades = torch.linspace(0.0, 1.0, logits.shape[-1], device=logits.device, dtype=log_probabilities.dtype)
+        score = (log_probabilities.exp() * grades).sum(dim=-1)
         return HeadOutput(score, log_probabilities)
 
 

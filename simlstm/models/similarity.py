@@ -1,0 +1,438 @@
+"""SimilarityModel: texts in, vectors, scores and probabilities out."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from simlstm.data.batching import pack
+from simlstm.models.calibration import Calibration
+from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from simlstm.models.config import ModelConfig
+from simlstm.models.normalization import normalize_rows
+from simlstm.models.siamese import SiameseModel
+from simlstm.models.weights import dump_weights
+from simlstm.text.tokenizer import Tokenization, Tokenizer
+
+logger = logging.getLogger(__name__)
+
+_PAIRS_AT_ONCE = 4096
+
+
+class SimilarityModel:
+    """A Siamese model with its tokenizer: what is loaded, used, served and saved.
+
+    Computes in inference mode; a model that is in training mode is switched to evaluation for each call and back. One
+    thread may use it at a time.
+
+    Args:
+        model: The pair model; it stays on its device.
+        tokenizer: Its ids are the rows of the model's embedding table.
+        config: What the model was built from.
+        calibration: How scores become probabilities.
+        metrics: What was measured, by name.
+        provenance: Where it comes from: data hashes, command, seed, commit.
+        name: What to call it.
+    """
+
+    def __init__(
+        self,
+        model: SiameseModel,
+        tokenizer: Tokenizer,
+        *,
+        config: ModelConfig,
+        calibration: Calibration | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        name: str = "unnamed",
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+        self.calibration = calibration
+        self.metrics: dict[str, Any] = dict(metrics or {})
+        self.provenance: dict[str, Any] = dict(provenance or {})
+        self.name = name
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device | None = None) -> Self:
+        """Load a checkpoint folder.
+
+        Args:
+            folder: Where ``save_pretrained`` or a training run wrote it.
+            device: Where to compute; None and "auto" mean CUDA when there is one, else the CPU.
+
+        Returns:
+            The model, ready to use.
+
+        Raises:
+            CheckpointError: If there is no whole and safe checkpoint of a known version; a ValueError.
+            ImportError: If the checkpoint's segmenter is not installed.
+        """
+        if device is None or device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        folder = Path(folder)
+        checkpoint = read_checkpoint(folder)
+        with torch.device("meta"):  # no random weights are drawn only to be overwritten
+            model = SiameseModel.from_config(checkpoint.config)
+        model.load_state_dict(checkpoint.state, assign=True)
+        return cls(
+            model.to(device).eval(),
+            checkpoint.tokenizer,
+            config=checkpoint.config,
+            calibration=checkpoint.calibration,
+            metrics=checkpoint.metrics,
+            provenance=checkpoint.provenance,
+            name=folder.resolve().name,
+        )
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a checkpoint folder, with a model card made from what is known about the model.
+
+        Args:
+            folder: Made when it does not exist; a checkpoint in it is replaced as one.
+
+        Raises:
+            CheckpointError: If the path is a file, or the weights cannot be stored (NaN, another dtype than float32).
+            OSError: If the disk refuses; an old checkpoint still counts.
+        """
+        write_checkpoint(
+            folder,
+            Checkpoint(
+                config=self.config,
+                state=self.model.state_dict(),
+                tokenizer=self.tokenizer,
+                calibration=self.calibration,
+                metrics=self.metrics,
+                provenance=self.provenance,
+            ),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self.model.encoder.embedding.weight.device
+
+    @property
+    def embedding_size(self) -> int:
+        """Width D of an embedding."""
+        return self.model.encoder.output_size
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sentence in tokens; what is beyond it is cut."""
+        return self.config.max_tokens
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether it was trained on graded similarities, not on 0/1 labels."""
+        return self.config.kind == "graded"
+
+    @property
+    def threshold(self) -> float | None:
+        """The score at and above which a pair is a match; None without a calibration."""
+        return self.calibration.threshold if self.calibration else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights as they are stored, in hexadecimal; of their values when it is first asked for."""
+        return hashlib.sha256(dump_weights(self.model.state_dict())).hexdigest()
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:
+        """Cut texts into tokens, at most ``max_tokens`` each.
+
+        Args:
+            texts: Any strings.
+
+        Returns:
+            Per text its ids, tokens and their places, and whether it was cut.
+
+        Raises:
+            ValueError: If texts is no list of str.
+        """
+        return self.tokenizer.tokenize(_texts(texts, "texts"), max_tokens=self.max_tokens)
+
+    @overload
+    def encode(
+        self,
+        inputs: str | Iterable[str],
+        batch_size: int = ...,
+        *,
+        normalize_embeddings: bool = ...,
+        convert_to_tensor: Literal[False] = ...,
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def encode(
+        self,
+        inputs: str | Iterable[str],
+        batch_size: int = ...,
+        *,
+        normalize_embeddings: bool = ...,
+        convert_to_tensor: Literal[True],
+    ) -> Tensor: ...
+
+    def encode(
+        self,
+        inputs: str | Iterable[str],
+        batch_size: int = 256,
+        *,
+        normalize_embeddings: bool = False,
+        convert_to_tensor: bool = False,
+    ) -> NDArray[np.float32] | Tensor:
+        """Turn texts into embeddings.
+
+        That the result follows the input and a flag is the convention of sentence-transformers, which callers expect.
+
+        Args:
+            inputs: One text, or any number of texts. The empty text has an embedding, too.
+            batch_size: Most texts that are computed at once.
+            normalize_embeddings: Whether to scale each embedding to length 1; a zero vector stays zero.
+            convert_to_tensor: Whether to return a tensor, on the CPU, instead of an array.
+
+        Returns:
+            float32 [n, D] for n texts, [D] for one str. Texts beyond ``max_tokens`` are cut, and a warning is logged.
+
+        Raises:
+            ValueError: If inputs is neither str nor texts, or batch_size is not positive.
+        """
+        texts = [inputs] if isinstance(inputs, str) else _texts(inputs, "inputs")
+        embeddings = self._encode_texts(texts, batch_size)
+        if normalize_embeddings:
+            embeddings = normalize_rows(embeddings)
+        if isinstance(inputs, str):
+            embeddings = embeddings[0]
+        if convert_to_tensor:
+            return embeddings
+        array: NDArray[np.float32] = embeddings.numpy()
+        return array
+
+    def encode_tokens(self, token_ids: Sequence[Sequence[int]], *, batch_size: int = 256) -> Tensor:
+        """Turn tokenized texts into embeddings.
+
+        Equal texts are computed once. Batches hold texts of like length, and which texts share a batch follows from
+        the set of texts alone, not from their order.
+
+        Args:
+            token_ids: Ids of each text, as ``tokenize`` gives them; at least one id each.
+            batch_size: Most texts that are computed at once.
+
+        Returns:
+            float32 [n, D] on the CPU.
+
+        Raises:
+            ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        keys = [tuple(ids) for ids in token_ids]
+        distinct = sorted(set(keys), key=lambda ids: (len(ids), ids))
+        for ids in distinct:
+            if not ids or min(ids) < 0 or max(ids) >= self.config.vocabulary_size:
+                raise ValueError(
+                    f"token_ids must hold at least one id per text, each in 0..{self.config.vocabulary_size - 1}; "
+                    f"got {list(ids[:20])} for text {keys.index(ids)}"
+                )
+        embeddings = torch.empty(len(distinct), self.embedding_size)
+        with self._inference():
+            for start in range(0, len(distinct), batch_size):
+                tokens = pack(distinct[start : start + batch_size])
+                embeddings[start : start + batch_size] = self.model.encoder(tokens.to(self.device))  # type: ignore[arg-type]  # torch declares one overload of three
+        position = {ids: row for row, ids in enumerate(distinct)}
+        return embeddings[torch.tensor([position[ids] for ids in keys], dtype=torch.int64)]
+
+    def score(self, a: Sequence[str], b: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Score pairs of texts with the pair head that the model was trained with.
+
+        Args:
+            a: First text of each pair.
+            b: Second text of each pair.
+            batch_size: Most texts that are computed at once.
+
+        Returns:
+            float32 [n], higher is more similar; the scale is that of the head (see ``PairOutput``).
+            ``score(a, b)`` and ``score(b, a)`` are equal.
+
+        Raises:
+            ValueError: If a and b are no lists of str, or differ in length.
+        """
+        first, second = _texts(a, "a"), _texts(b, "b")
+        if len(first) != len(second):
+            raise ValueError(f"a and b must be equally long, got {len(first)} and {len(second)} texts")
+        embeddings = self._encode_texts([*first, *second], batch_size)
+        return self.score_embeddings(embeddings[: len(first)], embeddings[len(first) :])
+
+    def score_embeddings(
+        self, embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Score pairs of embeddings with the pair head.
+
+        Args:
+            embeddings1: [n, D], as ``encode`` gives them, not normalized afterwards.
+            embeddings2: [n, D].
+
+        Returns:
+            float32 [n].
+
+        Raises:
+            ValueError: If the shapes are not [n, D] twice.
+        """
+        first, second = _matrix(embeddings1, "embeddings1"), _matrix(embeddings2, "embeddings2")
+        if first.shape != second.shape or first.shape[1] != self.embedding_size:
+            raise ValueError(
+                f"embeddings1 and embeddings2 must both be [n, {self.embedding_size}], "
+                f"got {list(first.shape)} and {list(second.shape)}"
+            )
+        scores = torch.empty(len(first))
+        with self._inference():
+            for start in range(0, len(first), _PAIRS_AT_ONCE):
+                rows = slice(start, start + _PAIRS_AT_ONCE)
+                scores[rows] = self.model.head(first[rows].to(self.device), second[rows].to(self.device)).score
+        array: NDArray[np.float32] = scores.numpy()
+        return array
+
+    def probability(self, a: Sequence[str], b: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Give the calibrated probability that two texts mean the same, as the calibration's data has it.
+
+        Args:
+            a: First text of each pair.
+            b: Second text of each pair.
+            batch_size: Most texts that are computed at once.
+
+        Returns:
+            float32 [n], in [0, 1].
+
+        Raises:
+            ValueError: If the checkpoint has no calibration, or a and b are no lists of str of one length.
+        """
+        self._need_calibration()
+        return self.probability_of(self.score(a, b, batch_size=batch_size))
+
+    def probability_of(self, scores: ArrayLike) -> NDArray[np.float32]:
+        """Turn scores of this model into calibrated probabilities.
+
+        Args:
+            scores: As ``score`` gives them.
+
+        Returns:
+            float32 in [0, 1], the same shape.
+
+        Raises:
+            ValueError: If the checkpoint has no calibration.
+        """
+        return self._need_calibration().probability(scores)
+
+    def similarity(
+        self, embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
+    ) -> Tensor:
+        """Compare every embedding with every other by cosine, as in sentence-transformers.
+
+        This ranks by the vectors alone; ``score`` is the pair head, which may know more than the angle.
+
+        Args:
+            embeddings1: [n1, D], or [D] for one.
+            embeddings2: [n2, D], or [D] for one.
+
+        Returns:
+            float32 [n1, n2] on the CPU; 0 where an embedding is zero.
+
+        Raises:
+            ValueError: If the widths differ.
+        """
+        first, second = _same_width(embeddings1, embeddings2)
+        return normalize_rows(first) @ normalize_rows(second).T
+
+    def similarity_pairwise(
+        self, embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
+    ) -> Tensor:
+        """Compare embeddings row by row by cosine, as in sentence-transformers.
+
+        Args:
+            embeddings1: [n, D], or [D] for one.
+            embeddings2: [n, D], or [D] for one.
+
+        Returns:
+            float32 [n] on the CPU; 0 where an embedding is zero.
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        first, second = _same_width(embeddings1, embeddings2)
+        if len(first) != len(second):
+            raise ValueError(
+                f"embeddings1 and embeddings2 must have equally many rows, got {len(first)} and {len(second)}"
+            )
+        return (normalize_rows(first) * normalize_rows(second)).sum(dim=1)
+
+    def _encode_texts(self, texts: list[str], batch_size: int) -> Tensor:
+        """Encode texts, each distinct one once."""
+        distinct = list(dict.fromkeys(texts))
+        # One token more than allowed shows which texts are too long.
+        token_ids = self.tokenizer.encode(distinct, max_tokens=self.max_tokens + 1)
+        cut = sum(len(ids) > self.max_tokens for ids in token_ids)
+        if cut:
+            logger.warning("%d of %d texts exceed %d tokens and were cut", cut, len(distinct), self.max_tokens)
+        embeddings = self.encode_tokens([ids[: self.max_tokens] for ids in token_ids], batch_size=batch_size)
+        position = {text: row for row, text in enumerate(distinct)}
+        return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64)]
+
+    def _need_calibration(self) -> Calibration:
+        """Return the calibration, or say that there is none."""
+        if self.calibration is None:
+            raise ValueError(
+                f"the model {self.name!r} has no calibration, so its scores are not probabilities; "
+                "train it with a [calibration] section, or use score"
+            )
+        return self.calibration
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Switch to evaluation without gradients, and back."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            self.model.train(was_training)
+
+
+def _texts(values: Iterable[str], name: str) -> list[str]:
+    """Return texts as a list, or say what came instead."""
+    if isinstance(values, str | bytes | Mapping | set | frozenset) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} must be a list of str, got a {type(values).__name__}")
+    texts = list(values)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"{name}[{index}] must be a str, got {text!r:.80} ({type(text).__name__})")
+    return texts
+
+
+def _matrix(embeddings: Tensor | NDArray[np.float32], name: str) -> Tensor:
+    """Return embeddings as a float32 matrix on the CPU; one vector is a matrix of one row."""
+    matrix = torch.as_tensor(embeddings).detach().to("cpu", torch.float32)
+    if matrix.dim() == 1:
+        matrix = matrix[None]
+    if matrix.dim() != 2:
+        raise ValueError(f"{name} must be [n, D] or [D], got {list(matrix.shape)}")
+    return matrix
+
+
+def _same_width(
+    embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
+) -> tuple[Tensor, Tensor]:
+    """Return two matrices, or say that their embeddings are not of one kind."""
+    first, second = _matrix(embeddings1, "embeddings1"), _matrix(embeddings2, "embeddings2")
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"embeddings1 and embeddings2 must be equally wide, got {first.shape[1]} and {second.shape[1]}"
+        )
+    return first, second
