@@ -1,0 +1,1 @@
+"""The HTTP server: dialects over one worker that owns the model."""

@@ -1,0 +1,40 @@
+"""Limits on what one request may hold."""
+
+from collections.abc import Sequence
+
+from api.errors import ApiError
+from api.settings import Settings
+
+
+def check_sentences(settings: Settings, **fields: str | list[str]) -> None:
+    """Refuse a request that is empty, holds too many sentences, or too long ones.
+
+    Raises:
+        ApiError: 422, naming the field, what came and what is allowed.
+    """
+    total = 0
+    for name, value in fields.items():
+        sentences: Sequence[str] = [value] if isinstance(value, str) else value
+        if not sentences:
+            raise ApiError(422, "empty_input", f"{name} is an empty array; at least one sentence is needed", field=name)
+        total += len(sentences)
+        longest = max(range(len(sentences)), key=lambda position: len(sentences[position]))
+        characters = len(sentences[longest])
+        if characters > settings.max_sentence_characters:
+            place = name if isinstance(value, str) else f"{name}.{longest}"
+            message = f"{place} has {characters} characters; {settings.max_sentence_characters} are allowed"
+            raise ApiError(422, "sentence_too_long", message, field=place)
+    if total > settings.max_request_sentences:
+        message = f"{total} sentences in one request; {settings.max_request_sentences} are allowed"
+        raise ApiError(422, "too_many_sentences", message, field=next(iter(fields)))
+
+
+def check_deadline(settings: Settings, deadline_ms: int | None) -> None:
+    """Refuse a deadline beyond the server's own.
+
+    Raises:
+        ApiError: 422, naming what came and what is allowed.
+    """
+    if deadline_ms is not None and deadline_ms > settings.max_deadline_ms:
+        message = f"deadline_ms is {deadline_ms}; at most {settings.max_deadline_ms} is allowed"
+        raise ApiError(422, "deadline_too_long", message, field="deadline_ms")

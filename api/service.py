@@ -1,0 +1,174 @@
+"""What the routes talk to: the model's life, its limits, and one request's wait for the worker."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from fastapi import Request
+
+from api.batcher import Batcher, ComputationError, QueueFullError, WorkerUnavailableError
+from api.errors import ApiError
+from api.jobs import Job, Outcome
+from api.metrics import Metrics
+from api.settings import Settings
+from api.shutdown import announced_shutdown
+from simlstm.models.checkpoint import CheckpointError
+from simlstm.models.similarity import SimilarityModel
+
+
+class StartError(Exception):
+    """The server cannot start; the message is one sentence for whoever started it."""
+
+
+class Service:
+    """The served model, from loading to draining.
+
+    Args:
+        settings: the server's settings.
+        metrics: counters of the application.
+        model: served as it is; None loads ``settings.model``.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, model: SimilarityModel | None = None) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.draining = False
+        self.started = int(time.time())
+        self._model = model
+        self._batcher: Batcher | None = None
+        metrics.ready.set_function(lambda: float(self.not_ready_because is None))
+
+    @property
+    def model(self) -> SimilarityModel:
+        """The served model. Its tensors belong to the worker; its configuration may be read by anybody."""
+        if self._model is None:
+            raise RuntimeError("the service has no model: it serves only while its lifespan runs")
+        return self._model
+
+    @property
+    def name(self) -> str:
+        """The name under which clients know the model."""
+        return self.settings.name or self.model.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests can be computed at all."""
+        return self._batcher is not None and self._batcher.alive
+
+    @property
+    def not_ready_because(self) -> str | None:
+        """Why no new traffic should be sent here, or None when it should."""
+        if self._batcher is None:
+            return "the model is being loaded"
+        if not self._batcher.alive:
+            return "the model's worker is dead or stuck"
+        if self.draining:
+            return "the server is shutting down"
+        if self._batcher.overloaded:
+            return "the queue is full"
+        return None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load, warm up and serve the model; on leaving, stop the worker.
+
+        Raises:
+            StartError: when there is no usable checkpoint.
+        """
+        if self._model is None:
+            self._model = await asyncio.to_thread(self._load)
+        await asyncio.to_thread(getattr, self._model, "fingerprint")  # hashes all weights: now, not on the event loop
+        batcher = Batcher(
+            self._model,
+            self.metrics,
+            max_waiting_sentences=self.settings.max_waiting_sentences,
+            max_batch_tokens=self.settings.max_batch_tokens,
+            stall_seconds=self.settings.stall_seconds,
+            threads=self.settings.threads,
+        )
+        try:
+            await asyncio.wrap_future(batcher.start())
+        except Exception as error:
+            raise StartError(f"the model does not compute: {error}") from error
+        self._batcher = batcher
+        try:
+            with announced_shutdown(self._drain, delay=self.settings.shutdown_delay_seconds):
+                yield
+        finally:
+            self._drain()
+            await asyncio.to_thread(batcher.stop, timeout=5.0)
+
+    async def compute(
+        self,
+        request: Request,
+        texts: Sequence[str],
+        pairs: Iterable[tuple[int, int]] = (),
+        *,
+        deadline_ms: int | None = None,
+    ) -> Outcome:
+        """Let the worker compute texts, and pairs of positions in them, and wait for it.
+
+        Returns:
+            The outcome, with one row per text as given: repeated texts share one computation.
+
+        Raises:
+            ApiError: 429 when the queue is full, 503 when there is no worker, 504 when the deadline passes, 500 when
+                the model fails on this request, 499 when the client has left.
+        """
+        job = Job(list(texts), tuple(pairs))
+        try:
+            if self._batcher is None:
+                raise WorkerUnavailableError("the model is not being served")
+            self._batcher.submit(job)
+            outcome = await _wait(self._batcher, job, request, deadline_ms or self.settings.default_deadline_ms)
+        except QueueFullError as error:
+            headers = {"Retry-After": str(error.retry_after)}
+            raise ApiError(429, "overloaded", str(error), headers=headers) from error
+        except WorkerUnavailableError as error:
+            raise ApiError(503, "unavailable", str(error), headers={"Retry-After": "5"}) from error
+        except ComputationError as error:
+            raise ApiError(500, "model_failed", str(error)) from error
+        self.metrics.queue_duration.observe(outcome.queue_seconds)
+        self.metrics.tokenization_duration.observe(outcome.tokenization_seconds)
+        self.metrics.inference_duration.observe(outcome.inference_seconds)
+        self.metrics.truncated.inc(sum(outcome.truncated))
+        for count in outcome.token_counts:
+            self.metrics.input_length.observe(count)
+        request.state.sentences = len(job.texts)
+        request.state.tokens = sum(outcome.token_counts)
+        return outcome
+
+    def _load(self) -> SimilarityModel:
+        folder = self.settings.model
+        if folder is None:
+            raise StartError("no checkpoint to serve: name its folder by --model or SIMLSTM_MODEL")
+        try:
+            return SimilarityModel.from_pretrained(folder, device=self.settings.device)
+        except (CheckpointError, ImportError, OSError, RuntimeError) as error:
+            raise StartError(f"cannot serve {folder}: {error}") from error
+
+    def _drain(self) -> None:
+        self.draining = True
+
+
+async def _wait(batcher: Batcher, job: Job, request: Request, deadline_ms: int) -> Outcome:
+    gone = asyncio.create_task(_client_gone(request))
+    waiting: set[asyncio.Future[Any]] = {job.future, gone}
+    try:
+        await asyncio.wait(waiting, timeout=deadline_ms / 1000, return_when=asyncio.FIRST_COMPLETED)
+        if job.future.done():
+            return job.future.result()
+        if gone.done():
+            raise ApiError(499, "client_left", "the client left before the answer")
+        raise ApiError(504, "deadline_exceeded", f"no answer within the deadline of {deadline_ms} ms")
+    finally:
+        gone.cancel()
+        if not job.future.done():
+            batcher.cancel(job)
+
+
+async def _client_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
