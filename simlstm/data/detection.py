@@ -13,7 +13,7 @@ CAPTION_COLUMNS = ("group", "sentence")
 
 def names_of(table: Table) -> list[str]:
     """Return the names of the columns, or the cells of the first row where nobody knows whether it is a header."""
-    return list(table.columns) if table.columns else table.rows[0]
+    return table.rows[0] if table.rows else list(table.columns)
 
 
 def detect_format(table: Table) -> str:
