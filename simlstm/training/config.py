@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Metric = Literal[
-    "auto", "spearman", "pearson", "mse", "cosine_spearman", "cosine_pearson", "roc_auc", "average_precision"
+    "auto",
+    "spearman",
+    "pearson",
+    "mse",
+    "cosine_spearman",
+    "cosine_pearson",
+    "roc_auc",
+    "average_precision",
+    "optimistic_accuracy",
+    "optimistic_f1",
 ]
 LOSS_NAMES = ("mse", "kl", "bce", "contrastive", "cosent", "multiple_negatives")
 
@@ -21,17 +30,32 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class ColumnsConfig(Section):
+    """Column names of a file with a header, or positions from 0 of one without."""
+
+    sentence1: str | int
+    sentence2: str | int
+    target: str | int | None = None
+    id: str | int | None = None
+    group: str | int | None = None
+    source: str | int | None = None
+
+
 class SourceConfig(Section):
     """One data source; a bare string in the TOML stands for its path.
 
     Attributes:
         path: A file, or ``demo:train`` and its kin.
         format: A format name of `simlstm.data`, or ``auto``.
+        columns: Which column means what, for a file with columns of its own; see `simlstm.data.layouts.Columns`.
+        score_range: Lowest and highest score, for graded data in such a file.
         weight: How often the source is gone through in one epoch; 0.5 takes half of its batches, 2 takes each twice.
     """
 
     path: Annotated[str, Field(min_length=1)]
     format: str = "auto"
+    columns: ColumnsConfig | None = None
+    score_range: Annotated[tuple[float, float], Field(strict=False)] | None = None
     weight: Positive = 1.0
 
 
@@ -180,7 +204,8 @@ class TrainingSection(Section):
         ema_decay: Averaging of the weights; 0 turns it off.
         evaluations_per_epoch: How often dev is measured.
         patience: Stop after this many evaluations without a better one; absent, never.
-        metric: The dev metric that decides; ``auto`` is Spearman for graded data, average precision for 0/1 labels.
+        metric: The dev metric that decides; ``auto`` is Spearman for graded data, ROC AUC for 0/1 labels. The
+            optimistic ones are measured at dev's own best threshold.
         save_every: Steps between two savings of the resumable state (it is also saved at every evaluation).
         initial_checkpoint: A checkpoint folder whose tokenizer and weights are the start (fine-tuning).
         threads: Threads of one CPU operation; absent, torch's own choice.

@@ -1,12 +1,15 @@
 """An exponential moving average of a model's weights."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Model = TypeVar("Model", bound=nn.Module)
 
-class AveragedModel:
+
+class AveragedModel(Generic[Model]):
     """A second copy of a model that holds the average of its weights, and is what gets evaluated and saved.
 
     The decay climbs with the steps as min(decay, (1 + step) / (10 + step)), so that the random first weights fade
@@ -16,14 +19,14 @@ class AveragedModel:
         model: The averaged copy, in eval mode, without gradients.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Model, decay: float) -> None:
         if not 0 < decay < 1:
             raise ValueError(f"decay: got {decay}; allowed: above 0 and below 1")
         self.decay = decay
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model: Model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
+    def update(self, model: Model, step: int) -> None:
         """Move the average towards the model.
 
         Args:

@@ -1,0 +1,191 @@
+"""From a configuration and its data to tokenizer and model."""
+
+import logging
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from simlstm.models.checkpoint import Checkpoint, read_checkpoint
+from simlstm.models.config import ModelConfig
+from simlstm.models.siamese import SiameseModel
+from simlstm.text.token_table import read_token_table
+from simlstm.text.tokenizer import Tokenizer
+from simlstm.text.vectors import initial_embedding, read_word_vectors
+from simlstm.training.config import TrainingConfig
+from simlstm.training.config_file import ConfigError
+from simlstm.training.run_data import RunData
+
+logger = logging.getLogger(__name__)
+
+# What may change when training goes on from another checkpoint: all that leaves the encoder's weights in their form.
+_MAY_CHANGE = frozenset(
+    {"dropout", "embedding_dropout", "word_dropout", "head_dropout", "max_tokens", "normalize", "head"}
+    | {"head_hidden_size", "head_activation", "classes"}
+)
+_MLP_KEYS = ("head_hidden_size", "head_activation", "head_dropout", "classes")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What training starts from.
+
+    Attributes:
+        tokenizer: The tokenizer of the run.
+        config: The architecture, complete.
+        model: With its first weights.
+        notes: What the start is worth recording, such as how much of the vocabulary has a pretrained vector.
+    """
+
+    tokenizer: Tokenizer
+    config: ModelConfig
+    model: SiameseModel
+    notes: dict[str, Any]
+
+
+def build_start(config: TrainingConfig, data: RunData) -> Start:
+    """Build tokenizer and model from scratch, from pretrained vectors, or from another checkpoint.
+
+    Random weights are a function of ``training.seed``.
+
+    Raises:
+        ConfigError: For settings that contradict each other or the data.
+    """
+    if config.training.initial_checkpoint is not None:
+        return _start_from_checkpoint(config, data, Path(config.training.initial_checkpoint))
+    tokenizer, table, notes = _tokenizer_and_table(config, data)
+    settings = config.model.model_dump(exclude={"classes"})
+    if table is not None:
+        if "embedding_size" in config.model.model_fields_set and config.model.embedding_size != table.shape[1]:
+            raise ConfigError(
+                f"[model] embedding_size: got {config.model.embedding_size}; the pretrained vectors have "
+                f"{table.shape[1]}; leave the key out"
+            )
+        settings["embedding_size"] = table.shape[1]
+    model_config = _model_config(config, data, tokenizer, settings)
+    torch.manual_seed(config.training.seed)
+    model = SiameseModel.from_config(model_config)
+    weight = model.encoder.embedding.weight
+    with torch.no_grad():
+        if table is not None:
+            weight.copy_(table)
+        if config.embedding.standard_deviation is not None:
+            weight.mul_(config.embedding.standard_deviation / weight.std())
+    weight.requires_grad_(not config.embedding.frozen)
+    return Start(tokenizer, model_config, model, notes)
+
+
+def rebuild_model(config: TrainingConfig, model_config: ModelConfig) -> SiameseModel:
+    """Build the model of a run that is resumed; its weights come from the state."""
+    model = SiameseModel.from_config(model_config)
+    model.encoder.embedding.weight.requires_grad_(not config.embedding.frozen)
+    return model
+
+
+def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokenizer, Tensor | None, dict[str, Any]]:
+    """Train or take over the tokenizer, and find the pretrained vectors of its vocabulary."""
+    if config.embedding.token_table is not None:
+        if "tokenizer" in config.model_fields_set:
+            raise ConfigError("[tokenizer]: the tokenizer comes with embedding.token_table; leave the section out")
+        tokenizer, table = read_token_table(config.embedding.token_table)
+        return tokenizer, table.float(), {"token_table": Path(config.embedding.token_table).name}
+    texts = list(chain.from_iterable(chain(source.sentences1, source.sentences2) for source in data.train))
+    vectors = None
+    if config.embedding.vectors is not None:
+        vectors = read_word_vectors(config.embedding.vectors)
+        if config.embedding.extend_vocabulary and config.tokenizer.kind == "word":
+            texts += vectors.words
+    settings = config.tokenizer
+    tokenizer = Tokenizer.train(
+        texts,
+        kind=settings.kind,
+        vocabulary_size=settings.vocabulary_size,
+        minimum_frequency=settings.minimum_frequency,
+        lowercase=settings.lowercase,
+        segmenter=settings.segmenter,
+    )
+    if vectors is None:
+        return tokenizer, None, {}
+    table, covered = initial_embedding(tokenizer, vectors, seed=config.training.seed)
+    logger.info("pretrained vectors cover %.1f%% of the vocabulary", 100 * covered)
+    return tokenizer, table, {"vectors": Path(str(config.embedding.vectors)).name, "vectors_cover": covered}
+
+
+def _model_config(config: TrainingConfig, data: RunData, tokenizer: Tokenizer, settings: dict[str, Any]) -> ModelConfig:
+    """Complete the architecture with what tokenizer and data decide."""
+    if settings["head"] == "mlp":
+        binary = all(source.kind == "binary" for source in data.train if source.kind != "positive")
+        settings["classes"] = config.model.classes or (2 if binary else 5)
+    elif config.model.classes is not None:
+        settings["classes"] = config.model.classes
+    return _validated(
+        {
+            **settings,
+            "vocabulary_size": tokenizer.vocabulary_size,
+            "segmenter": tokenizer.segmenter,
+            "unknown_id": tokenizer.unknown_id,
+            "kind": data.dev.kind,
+            "score_range": data.dev.score_range,
+        }
+    )
+
+
+def _validated(settings: dict[str, Any]) -> ModelConfig:
+    """Build a ModelConfig, its complaints worded as the configuration's own."""
+    try:
+        return ModelConfig(**settings)
+    except ValidationError as error:
+        lines = []
+        for detail in error.errors(include_url=False):
+            key = ".".join(str(part) for part in detail["loc"])
+            reason = detail["msg"].removeprefix("Value error, ")
+            lines.append(f"[model] {key}: got {detail['input']!r}; {reason}" if key else f"[model]: {reason}")
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _start_from_checkpoint(config: TrainingConfig, data: RunData, folder: Path) -> Start:
+    """Take tokenizer, architecture and weights from a checkpoint; a head of another form starts fresh."""
+    for section in ("tokenizer", "embedding"):
+        given = getattr(config, section).model_fields_set - {"frozen", "learning_rate_scale"}
+        if given:
+            raise ConfigError(
+                f"[{section}] {', '.join(sorted(given))}: comes with training.initial_checkpoint; leave it out"
+            )
+    checkpoint = read_checkpoint(folder)
+    asked = {key: getattr(config.model, key) for key in config.model.model_fields_set}
+    for key, value in asked.items():
+        if key not in _MAY_CHANGE and value != getattr(checkpoint.config, key):
+            raise ConfigError(
+                f"[model] {key}: got {value!r}; {folder} has {getattr(checkpoint.config, key)!r}, and its weights keep "
+                "their form; leave the key out"
+            )
+    settings = {**checkpoint.config.model_dump(), **asked}
+    if settings["head"] != "mlp":
+        settings = {key: value for key, value in settings.items() if key not in _MLP_KEYS or key in asked}
+    if settings.get("classes") is None:
+        settings.pop("classes", None)
+    model_config = _validated({**settings, "kind": data.dev.kind, "score_range": data.dev.score_range})
+    torch.manual_seed(config.training.seed)
+    model = SiameseModel.from_config(model_config)
+    fresh = _load_fitting(model, checkpoint)
+    model.encoder.embedding.weight.requires_grad_(not config.embedding.frozen)
+    notes: dict[str, Any] = {"initial_checkpoint": folder.name, "fresh_weights": fresh}
+    return Start(checkpoint.tokenizer, model_config, model, notes)
+
+
+def _load_fitting(model: SiameseModel, checkpoint: Checkpoint) -> list[str]:
+    """Load the checkpoint's weights; return the names of the head's that keep their random start."""
+    own = model.state_dict()
+    fitting = {
+        name: tensor for name, tensor in checkpoint.state.items() if name in own and own[name].shape == tensor.shape
+    }
+    if missing := sorted(name for name in own if name not in fitting):
+        # A head is one function: half old and half new would be neither.
+        fitting = {name: tensor for name, tensor in fitting.items() if not name.startswith("head.")}
+        logger.info("the head has another form than the checkpoint's and starts fresh (%s)", missing[0])
+    model.load_state_dict(fitting, strict=False)
+    return sorted(name for name in own if name not in fitting)

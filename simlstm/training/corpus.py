@@ -1,0 +1,154 @@
+"""The training sources, tokenized once, and the order in which their batches come."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from simlstm.data.batching import BucketBatches, PairBatch, collate_pairs
+from simlstm.data.pairs import PairData
+from simlstm.text.tokenizer import Tokenizer
+from simlstm.training.objective import Kind
+
+# The seed of each source is the run's plus a multiple of this, so that no two sources share an order.
+_SEED_STRIDE = 1_000_003
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """One batch of an epoch: rows of one source."""
+
+    source: int
+    rows: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedSource:
+    """One source as token ids; all lists have one entry per pair."""
+
+    name: str
+    kind: Kind
+    ids1: list[list[int]]
+    ids2: list[list[int]]
+    targets: list[float]
+    groups: list[str] | None
+    weight: float
+
+
+class Corpus:
+    """All sources of a run.
+
+    A batch holds rows of one source only: losses differ by kind of data, and CoSENT compares the targets of a batch,
+    which means something only on one scale. The batches of all sources are shuffled together. What an epoch holds is
+    a pure function of the seed and its number.
+
+    Args:
+        data: The sources as read.
+        weights: How often each source is gone through in one epoch.
+        tokenizer: Makes the ids.
+        max_tokens: Longer sentences are cut.
+        batch_size: Pairs per batch.
+        seed: Of the order.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[PairData],
+        weights: Sequence[float],
+        tokenizer: Tokenizer,
+        *,
+        max_tokens: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._seed = seed
+        self.sources = [
+            _tokenize(source, weight, tokenizer, max_tokens) for source, weight in zip(data, weights, strict=True)
+        ]
+        self._batches = [
+            BucketBatches(
+                [len(first) + len(second) for first, second in zip(source.ids1, source.ids2, strict=True)],
+                batch_size=batch_size,
+                seed=seed + _SEED_STRIDE * index,
+            )
+            for index, source in enumerate(self.sources)
+        ]
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kind of each source."""
+        return [source.kind for source in self.sources]
+
+    def batches_per_epoch(self) -> int:
+        """Return the number of batches in every epoch."""
+        return sum(self._share(index) for index in range(len(self.sources)))
+
+    def epoch(self, number: int) -> list[PlannedBatch]:
+        """Return the batches of one epoch in their order."""
+        planned: list[PlannedBatch] = []
+        for index, source in enumerate(self.sources):
+            passes = math.ceil(source.weight)
+            rounds = (self._batches[index].epoch(number * passes + part) for part in range(passes))
+            batches = list(itertools.chain.from_iterable(rounds))[: self._share(index)]
+            planned += [PlannedBatch(index, rows) for rows in batches]
+        order = np.random.default_rng([self._seed, number, len(planned)]).permutation(len(planned))
+        return [planned[place] for place in order]
+
+    def collate(self, batch: PlannedBatch) -> tuple[PairBatch, Kind]:
+        """Pack one batch, and say of what kind it is."""
+        source = self.sources[batch.source]
+        collated = collate_pairs(
+            [source.ids1[row] for row in batch.rows],
+            [source.ids2[row] for row in batch.rows],
+            [source.targets[row] for row in batch.rows],
+            None if source.groups is None else [source.groups[row] for row in batch.rows],
+        )
+        return collated, source.kind
+
+    def _share(self, index: int) -> int:
+        """Return how many batches of a source one epoch takes: at least one, however small the weight."""
+        return max(round(self.sources[index].weight * len(self._batches[index])), 1)
+
+
+def _tokenize(data: PairData, weight: float, tokenizer: Tokenizer, max_tokens: int) -> TokenizedSource:
+    """Tokenize each distinct sentence of a source once."""
+    distinct = list(dict.fromkeys(itertools.chain(data.sentences1, data.sentences2)))
+    ids = dict(zip(distinct, tokenizer.encode(distinct, max_tokens=max_tokens), strict=True))
+    return TokenizedSource(
+        name=data.name,
+        kind=data.kind,
+        ids1=[ids[sentence] for sentence in data.sentences1],
+        ids2=[ids[sentence] for sentence in data.sentences2],
+        targets=data.scaled_targets(),
+        groups=None if data.kind == "graded" else _groups_of_meaning(data),
+        weight=weight,
+    )
+
+
+def _groups_of_meaning(data: PairData) -> list[str]:
+    """Group pairs that say the same: of one published group, or joined by a sentence through positive pairs.
+
+    With "a b" and "b c" as paraphrases, c is no negative of a although the two never stand together.
+    """
+    numbers: dict[tuple[str, str], int] = {}
+    joined: list[tuple[int, int]] = []
+    first_nodes: list[int] = []
+    rows = zip(
+        data.sentences1, data.sentences2, data.groups or itertools.repeat(None, len(data)), data.targets, strict=True
+    )
+    for first, second, group, target in rows:
+        node = numbers.setdefault(("sentence", first), len(numbers))
+        first_nodes.append(node)
+        other = numbers.setdefault(("sentence", second), len(numbers))
+        if target == data.score_range[1]:
+            joined.append((node, other))
+        if group is not None:
+            joined.append((node, numbers.setdefault(("group", group), len(numbers))))
+    edges = np.array(joined, dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(len(numbers),) * 2)
+    _, component = connected_components(graph, directed=False)
+    return [str(component[node]) for node in first_nodes]

@@ -1,0 +1,71 @@
+"""Where a checkpoint comes from: data, command, code, versions."""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from simlstm.data.pairs import PairData
+from simlstm.version import __version__
+
+_PACKAGES = ("numpy", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch")
+
+
+def describe_data(sources: Iterable[PairData]) -> list[dict[str, Any]]:
+    """Return name, number of pairs, kind and hash of each source."""
+    return [
+        {"name": source.name, "pairs": len(source), "kind": source.kind, "sha256": source.sha256} for source in sources
+    ]
+
+
+def describe_software(device: torch.device) -> dict[str, Any]:
+    """Return versions, the machine, and the commit of the code when it runs from a git working tree."""
+    return {
+        "versions": {
+            "simlstm": __version__,
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in _PACKAGES},
+        },
+        "commit": code_commit(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def command_line() -> str:
+    """Return the command that started this process, as it was typed."""
+    return " ".join(sys.orig_argv[1:]) if sys.orig_argv else ""
+
+
+def code_commit() -> str | None:
+    """Return the commit of the package's own working tree, with ``+changes`` when it was edited; None without git.
+
+    A package installed inside somebody else's repository is not that repository's code: git must track this file.
+    """
+    here = Path(__file__).resolve()
+    try:
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)
+        commit = _git(here.parent, "rev-parse", "HEAD")
+        changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Run one git command, and return what it says."""
+    result = subprocess.run(  # noqa: S603 - the arguments are our own
+        ["git", *arguments],  # noqa: S607 - whichever git the user has
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    return result.stdout.strip()

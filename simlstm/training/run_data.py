@@ -1,0 +1,64 @@
+"""The data of a run: training sources and the dev part that decides."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simlstm.data.errors import DataError
+from simlstm.data.formats import Columns, read_pairs
+from simlstm.data.pairs import PairData
+from simlstm.training.config import SourceConfig, TrainingConfig
+from simlstm.training.config_file import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """The sources of a run, read; `dev` was never trained on."""
+
+    train: list[PairData]
+    dev: PairData
+
+
+def read_run_data(config: TrainingConfig) -> RunData:
+    """Read the training sources and dev, or set dev aside.
+
+    Raises:
+        ConfigError: When dev has no labels or no rows, or a training source is left without rows.
+        DataError: For a file that cannot be read, naming file and line.
+    """
+    train = [_read(config, source) for source in config.data.train]
+    if config.data.dev is not None:
+        dev = _read(config, config.data.dev)
+    else:
+        train, dev = _set_aside(train, config)
+    if dev.kind == "positive":
+        raise ConfigError(f"[data] dev: {dev.name} holds paraphrases only; dev needs scores or 0/1 labels")
+    for data in (*train, dev):
+        if not len(data):
+            raise ConfigError(f"[data]: {data.name} holds no pairs; allowed: 1 and more")
+    return RunData(train, dev)
+
+
+def _read(config: TrainingConfig, source: SourceConfig) -> PairData:
+    """Read one source; relative paths start at ``data.root``."""
+    path = source.path
+    if config.data.root is not None and not path.startswith("demo:"):
+        path = str(Path(config.data.root) / path)
+    columns = None if source.columns is None else Columns(**source.columns.model_dump())
+    try:
+        return read_pairs(path, format=source.format, columns=columns, score_range=source.score_range)
+    except DataError:
+        raise
+    except ValueError as error:  # arguments that contradict each other
+        raise ConfigError(f"[data] {source.path}: {error}") from error
+
+
+def _set_aside(train: list[PairData], config: TrainingConfig) -> tuple[list[PairData], PairData]:
+    """Take dev from the only labelled source, by sentence."""
+    labelled = [index for index, data in enumerate(train) if data.kind != "positive"]
+    if len(labelled) != 1 or config.data.dev_fraction is None:
+        raise ConfigError(
+            f"[data] dev_fraction: works with exactly one labelled training source, got {len(labelled)}; give dev"
+        )
+    rest, dev = train[labelled[0]].split(config.data.dev_fraction, seed=config.training.seed)
+    kept = [rest if index == labelled[0] else data for index, data in enumerate(train)]
+    return kept, dev
