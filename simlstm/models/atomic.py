@@ -58,12 +58,11 @@ def replace_files(folder: Path, files: Mapping[str, bytes], *, names: Iterable[s
 def _finish_move(folder: Path, names: list[str]) -> None:
     """Move the files of a whole set to their places."""
     whole = folder / WHOLE
-    if not whole.is_dir():
-        return
-    for name in names:
-        if (whole / name).exists():
-            (whole / name).replace(folder / name)
-    _make_durable(folder)
+    if whole.is_dir() and not whole.is_symlink():
+        for name in names:
+            if (whole / name).exists():
+                (whole / name).replace(folder / name)
+        _make_durable(folder)
     _delete_folder(whole)
 
 

@@ -219,7 +219,9 @@ class SimilarityModel:
         """Turn tokenized texts into embeddings.
 
         Equal texts are computed once. Batches hold texts of like length, and which texts share a batch follows from
-        the set of texts alone, not from their order.
+        the set of texts alone: in another order they get the same vectors to the last bit. Among other texts, or with
+        another batch_size, a vector is the same up to the rounding of the matrix products, whose order of additions
+        follows from their number of rows (float32 on CPU: seen up to 1.2e-6 where values are around 0.2).
 
         Args:
             token_ids: Ids of each text, as ``tokenize`` gives them; at least one id each.
