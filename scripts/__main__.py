@@ -1,0 +1,65 @@
+"""The console command: ``simlstm train …`` runs what ``python scripts/train.py …`` runs."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+COMMANDS = {
+    "train": "train a checkpoint from pairs",
+    "evaluate": "measure a checkpoint on a data set",
+    "score": "add a similarity column to a file of pairs",
+    "serve": "answer over HTTP",
+    "benchmark": "measure speed against the stock layer, interleaved",
+}
+EXTRAS = {"serve": "serve"}  # every other command belongs to the extra "train"
+
+
+def load(command: str) -> Callable[..., None]:
+    """Import one command and nothing of the others: the serving image has no training dependencies."""
+    match command:
+        case "train":
+            from scripts.train import main as train
+
+            return train
+        case "evaluate":
+            from scripts.evaluate import main as evaluate
+
+            return evaluate
+        case "score":
+            from scripts.score import main as score
+
+            return score
+        case "serve":
+            from scripts.serve import main as serve
+
+            return serve
+        case "benchmark":
+            from scripts.benchmark import main as benchmark
+
+            return benchmark
+        case _:
+            raise ValueError(f"unknown command {command!r}; allowed: {', '.join(COMMANDS)}")
+
+
+def app() -> None:
+    """Run the command named by the first argument with the arguments that follow it."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print("Usage: simlstm COMMAND [OPTIONS]      (simlstm COMMAND --help says more)\n")
+        print("\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items()))
+        return
+    command, *rest = arguments
+    try:
+        main = load(command)
+    except ValueError as error:
+        sys.exit(f"simlstm: {error}")
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(command, "train")
+        sys.exit(f'simlstm {command}: the package {error.name!r} is missing; pip install "simlstm[{extra}]"')
+    sys.argv = [f"simlstm {command}", *rest]
+    typer.run(main)
+
+
+if __name__ == "__main__":
+    app()
