@@ -1,0 +1,117 @@
+"""A whole training step with our layer, against the same step with ``torch.nn.LSTM`` put in its place."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from scripts.benchmarking.interleave import Measurement, median_ratio
+from simlstm.models.siamese import SiameseModel
+from simlstm.training.build import build_start
+from simlstm.training.config import TrainingConfig
+from simlstm.training.config_file import load_config
+from simlstm.training.corpus import Corpus, PlannedBatch
+from simlstm.training.ema import AveragedModel
+from simlstm.training.objective import Objective
+from simlstm.training.optimizer import build_optimizer
+from simlstm.training.run_data import read_run_data
+
+# The first losses agree to float32's rounding; later ones drift apart as any two summation orders do in training.
+PARITY = 1e-5
+WARMUP = 5
+
+
+def with_stock_layer(model: SiameseModel) -> SiameseModel:
+    """Return a copy of the model whose recurrent layer is ``torch.nn.LSTM`` with the same weights."""
+    twin = copy.deepcopy(model)
+    ours = model.encoder.recurrent
+    assert isinstance(ours, nn.RNNBase)  # noqa: S101 - simlstm.rnn.LSTM is one
+    stock = nn.LSTM(
+        ours.input_size, ours.hidden_size, ours.num_layers, dropout=ours.dropout, bidirectional=ours.bidirectional
+    )
+    stock.load_state_dict(ours.state_dict())
+    twin.encoder.recurrent = stock
+    return twin
+
+
+def stepper(model: SiameseModel, corpus: Corpus, config: TrainingConfig) -> Callable[[PlannedBatch, int], float]:
+    """Return a function that does one training step as the loop does it, and gives the loss."""
+    objective = Objective(config.loss, head=config.model.head, kinds=corpus.kinds)
+    optimizer = build_optimizer(model, config.optimizer, config.embedding)
+    average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
+    model.train()
+
+    def step(planned: PlannedBatch, number: int) -> float:
+        torch.manual_seed(number)  # the same dropout for both candidates
+        batch, kind = corpus.collate(planned)
+        loss = objective(model(batch.tokens), batch.targets, batch.groups, kind)["loss"]
+        loss.backward()  # type: ignore[no-untyped-call]
+        if config.optimizer.max_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_gradient_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        if average is not None:
+            average.update(model, number + 1)
+        return loss.item()
+
+    return step
+
+
+def measure(config_file: Path, *, steps: int | None) -> dict[str, object]:
+    """Train both candidates side by side, batch by batch, in alternating order.
+
+    Args:
+        config_file: The experiment; its first epoch is what is measured.
+        steps: Measured steps; a whole epoch when None.
+
+    Returns:
+        Per candidate: seconds, sentences per second, and their median ratio over the steps (above 1: ours is faster).
+
+    Raises:
+        RuntimeError: when the first losses differ: no speed is reported for a layer that computes something else.
+    """
+    config = load_config(config_file)
+    data = read_run_data(config)
+    start = build_start(config, data)
+    corpus = Corpus(
+        data.train,
+        [source.weight for source in config.data.train],
+        start.tokenizer,
+        max_tokens=start.config.max_tokens,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+    )
+    names = ("simlstm", "torch.nn.LSTM")
+    models = (start.model, with_stock_layer(start.model))
+    steppers = {name: stepper(model, corpus, config) for name, model in zip(names, models, strict=True)}
+    timed = {name: Measurement(name) for name in names}
+    sentences = 0
+    plan = corpus.epoch(0)
+    count = len(plan) if steps is None else min(steps + WARMUP, len(plan))
+    for number, planned in enumerate(islice(plan, count)):
+        losses = {}
+        for name in names if number % 2 == 0 else reversed(names):
+            begin = time.perf_counter()
+            losses[name] = steppers[name](planned, number)
+            if number >= WARMUP:
+                timed[name].seconds.append(time.perf_counter() - begin)
+        if number == 0 and not math.isclose(*losses.values(), rel_tol=PARITY):
+            raise RuntimeError(f"parity failed: first losses {losses}, allowed relative difference {PARITY:.0e}")
+        sentences += 2 * len(planned.rows) if number >= WARMUP else 0
+    ours, stock = timed["simlstm"], timed["torch.nn.LSTM"]
+    return {
+        "config": config_file.name,
+        "steps": count - WARMUP,
+        "sentences": sentences,
+        "ratio": median_ratio(stock, ours),
+        **{
+            name: {**timed[name].as_json(), "seconds": sum(timed[name].seconds)}
+            | {"sentences_per_second": sentences / sum(timed[name].seconds)}
+            for name in names
+        },
+    }
