@@ -48,6 +48,8 @@ def read_pairs(
     if score_range is not None and not score_range[0] < score_range[1]:
         raise ValueError(f"score_range: {score_range} came; allowed: a lower and a higher value")
     if str(source).startswith("demo:"):
+        if format != "auto" or columns is not None or score_range is not None:
+            raise ValueError(f"format, columns, score_range: came with {source}; allowed: none, the demo knows its own")
         return _read_demo(str(source))
     path = Path(source)
     table = read_table(path, cast(Shape, format) if format in _SHAPES else detect_shape(path))
@@ -82,13 +84,13 @@ def _read_captions(table: Table) -> PairData:
 
 
 def _read_demo(source: str) -> PairData:
-    from simlstm.data.demo import demo_pairs
-
     language, _, split = source.removeprefix("demo:").rpartition(":")
     if split not in ("train", "dev", "test") or language not in ("", "en", "zh", "both"):
         raise DataError(
             f"{source}: allowed: demo:train, demo:dev, demo:test, or with a language: demo:en:train, demo:zh:dev"
         )
+    from simlstm.data.demo import demo_pairs
+
     return demo_pairs(
         cast(Literal["train", "dev", "test"], split), language=cast(Literal["en", "zh", "both"], language or "both")
     )

@@ -149,8 +149,9 @@ def _read_json_lines(path: Path, text: str) -> tuple[Sequence[int], dict[str, li
             raise DataError(f"{path}:{number}: not JSON: {error}; allowed: one JSON object a line") from error
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: a JSON {type(row).__name__} came; allowed: one JSON object a line")
-        for name in row.keys() - columns.keys():
-            columns[name] = [MISSING] * len(numbers)
+        for name in row:
+            if name not in columns:
+                columns[name] = [MISSING] * len(numbers)
         for name, cells in columns.items():
             cells.append(row.get(name, MISSING))
         numbers.append(number)
