@@ -1,0 +1,120 @@
+"""Kill writers of a checkpoint, again and again, and look at what a reader finds. Run by test_checkpoint_crash.py.
+
+Forked children die in one of two ways: just before their n-th call to the file system, for every n (an audit hook sees
+each call), and by SIGKILL after a random time while they rewrite the checkpoint in a loop.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from simlstm.models.config import ModelConfig
+from simlstm.models.siamese import SiameseModel
+from simlstm.text.tokenizer import Tokenizer
+
+CALLS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".checkpoint")]
+
+
+def make_checkpoint(number: int) -> Checkpoint:
+    tokenizer = Tokenizer.train(["a man plays a guitar"])
+    config = ModelConfig(vocabulary_size=tokenizer.vocabulary_size, embedding_size=4, hidden_size=3)
+    torch.manual_seed(number)
+    state = SiameseModel.from_config(config).state_dict()
+    return Checkpoint(config=config, state=state, tokenizer=tokenizer, metrics={"number": number})
+
+
+def die_before_call(number: int) -> None:
+    count = 0
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if event in CALLS:
+            count += 1
+            if count == number:
+                os._exit(9)
+
+    sys.addaudithook(watch)
+
+
+def check(folder: Path, checkpoints: list[Checkpoint], allowed: set[int]) -> int:
+    """Read the checkpoint; it must be one of those allowed, whole. Return which."""
+    back = read_checkpoint(folder)
+    number: int = back.metrics["number"]
+    assert number in allowed, (number, allowed)
+    for name, tensor in checkpoints[number].state.items():
+        assert torch.equal(back.state[name], tensor), name
+    assert (folder / "state" / "moments").read_bytes() == b"kept"
+    return number
+
+
+def crash_at_every_call(folder: Path, checkpoints: list[Checkpoint]) -> None:
+    old, outcomes = 0, []
+    for call in range(1, 1000):
+        child = os.fork()
+        if child == 0:
+            die_before_call(call)
+            write_checkpoint(folder, checkpoints[1 - old])
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        now = check(folder, checkpoints, {old, 1 - old})
+        outcomes.append(now != old)
+        if os.waitstatus_to_exitcode(status) == 0:
+            assert now == 1 - old
+            break
+        # The next round starts from what this crash left, so recovery itself is crashed, too.
+        old = now
+    assert 10 < len(outcomes) < 999, len(outcomes)
+    assert set(outcomes) == {True, False}
+    sys.stdout.write(f"{len(outcomes)} crash points, the new checkpoint counted after {sum(outcomes)} of them\n")
+
+
+def kill_at_random(folder: Path, checkpoints: list[Checkpoint], kills: int) -> None:
+    start = time.monotonic()
+    write_checkpoint(folder, checkpoints[0])
+    seconds = time.monotonic() - start
+    generator = random.Random(0)
+    seen = set()
+    interrupted = 0
+    for _ in range(kills):
+        child = os.fork()
+        if child == 0:
+            number = 0
+            while True:
+                number = 1 - number
+                write_checkpoint(folder, checkpoints[number])
+        time.sleep(generator.uniform(0.0, 4 * seconds))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        interrupted += bool(leftovers(folder))
+        seen.add(check(folder, checkpoints, {0, 1}))
+    assert seen == {0, 1}
+    assert interrupted, "no kill met a write: the test shows nothing"
+    sys.stdout.write(f"{kills} kills, {interrupted} in the middle of a write\n")
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    checkpoints = [make_checkpoint(0), make_checkpoint(1)]
+    checkpoints[1] = replace(checkpoints[1], card="# Another\n")
+    write_checkpoint(folder, checkpoints[0])
+    (folder / "state").mkdir()
+    (folder / "state" / "moments").write_bytes(b"kept")
+    crash_at_every_call(folder, checkpoints)
+    kill_at_random(folder, checkpoints, kills=25)
+    write_checkpoint(folder, checkpoints[0])
+    assert not leftovers(folder), "a write cleans up"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
