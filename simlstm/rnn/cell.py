@@ -1,10 +1,13 @@
 """LSTMCell: one step, the two products each fused over the four gates."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from simlstm.rnn.plain_gradients import differentiable_gradients, needs_plain_operations
+from simlstm.rnn.precision import cast_like, gate_dtype, product_dtype, without_autocast
 
 
 def advance(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -22,14 +25,8 @@ def advance(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     return o.sigmoid() * c.tanh(), c
 
 
-def _step(
-    x: Tensor, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    return advance(F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh), c)
-
-
 class _CellFunction(torch.autograd.Function):
-    """One step with a hand-written backward pass; README.md derives it."""
+    """One step with the hand-written backward pass that README.md derives."""
 
     @staticmethod
     def forward(
@@ -41,71 +38,88 @@ class _CellFunction(torch.autograd.Function):
         w_hh: Tensor,
         b_ih: Tensor | None,
         b_hh: Tensor | None,
+        products: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        hidden_size = c0.shape[-1]
-        gates = x @ w_ih.t() if b_ih is None or b_hh is None else torch.addmm(b_ih + b_hh, x, w_ih.t())
-        gates.addmm_(h0, w_hh.t())
-        gates[:, : 2 * hidden_size].sigmoid_()
-        gates[:, 2 * hidden_size : 3 * hidden_size].tanh_()
-        gates[:, 3 * hidden_size :].sigmoid_()
-        i, f, g, o = gates.chunk(4, dim=1)
-        c = (f * c0).addcmul_(i, g)
-        h = c.tanh().mul_(o)
-        ctx.save_for_backward(x, h0, c0, w_ih, w_hh, b_ih, b_hh, gates, c)
-        return h, c
+        ctx.products = products
+        with without_autocast(x.device):
+            gates = x.to(products) @ w_ih.to(products).t()
+            gates.addmm_(h0.to(products), w_hh.to(products).t())
+            gates = gates.to(gate_dtype(products))
+            if b_ih is not None and b_hh is not None:
+                gates += b_ih + b_hh
+            i, f, g, o = gates.chunk(4, dim=1)
+            for gate in (i, f, o):
+                gate.sigmoid_()
+            g.tanh_()
+            c = (f * c0).addcmul_(i, g)
+            h = c.tanh().mul_(o)
+            ctx.save_for_backward(x, h0, c0, w_ih, w_hh, b_ih, b_hh, gates, c)
+            # c is saved: the caller gets one of its own to write into.
+            return h.to(h0.dtype), c.to(c0.dtype, copy=True)
 
     @staticmethod
-    def backward(ctx: Any, dh: Tensor | None, dc: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, dh: Tensor | None, dc: Tensor | None) -> tuple[Tensor | None, ...]:
         *inputs, gates, c = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return _differentiable_backward(ctx, inputs, dh, dc)
-        x, h0, c0, w_ih, w_hh, *_ = inputs
-        i, f, g, o = gates.chunk(4, dim=1)
-        tanh_c = c.tanh()
-        d_gates = torch.empty_like(gates)
-        di, df, dg, do = d_gates.chunk(4, dim=1)
-        if dh is None:
-            do.zero_()
-            dc = torch.zeros_like(c) if dc is None else dc
-        else:
-            torch.mul(dh * tanh_c, o * (1 - o), out=do)
-            through_h = dh * o * (1 - tanh_c * tanh_c)
-            dc = through_h if dc is None else through_h.add_(dc)
-        torch.mul(dc * g, i * (1 - i), out=di)
-        torch.mul(dc * c0, f * (1 - f), out=df)
-        torch.mul(dc * i, 1 - g * g, out=dg)
-        need_x, need_h, need_c, need_w_ih, need_w_hh, need_b_ih, need_b_hh = ctx.needs_input_grad
-        db = d_gates.sum(0) if need_b_ih or need_b_hh else None
-        return (
-            d_gates @ w_ih if need_x else None,
-            d_gates @ w_hh if need_h else None,
-            dc * f if need_c else None,
-            d_gates.t() @ x if need_w_ih else None,
-            d_gates.t() @ h0 if need_w_hh else None,
-            db if need_b_ih else None,
-            db if need_b_hh else None,
-        )
+        needed = ctx.needs_input_grad[:-1]
+        with without_autocast(gates.device):
+            if torch.is_grad_enabled():
+                gradients = differentiable_gradients(_plain_step, inputs, needed, (dh, dc))
+            else:
+                gradients = _step_gradients(inputs, needed, gates, c, dh, dc, ctx.products)
+        return *cast_like(gradients, inputs), None
 
 
-def _differentiable_backward(
-    ctx: Any, inputs: list[Tensor | None], dh: Tensor | None, dc: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    """Differentiate the plain step, so that the result can itself be differentiated."""
-    with torch.enable_grad():
-        outputs = _step(*inputs)  # type: ignore[arg-type]
-        wanted = [tensor for tensor, needed in zip(inputs, ctx.needs_input_grad, strict=True) if needed]
-        reached = [(output, grad) for output, grad in zip(outputs, (dh, dc), strict=True) if grad is not None]
-        gradients = iter(
-            torch.autograd.grad(
-                [output for output, _ in reached],
-                wanted,  # type: ignore[arg-type]
-                [grad for _, grad in reached],
-                create_graph=True,
-                allow_unused=True,
-            )
-        )
-    return tuple(next(gradients) if needed else None for needed in ctx.needs_input_grad)
+def _plain_step(
+    x: Tensor, h0: Tensor, c0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Take one step in operations that autograd follows to any order, never below float32."""
+    dtype = gate_dtype(x.dtype)
+    with without_autocast(x.device):
+        gates = x.to(dtype) @ w_ih.to(dtype).t() + h0.to(dtype) @ w_hh.to(dtype).t()
+        if b_ih is not None and b_hh is not None:
+            gates = gates + (b_ih + b_hh)
+        h, c = advance(gates, c0.to(dtype))
+    return h.to(h0.dtype), c.to(c0.dtype)
+
+
+def _step_gradients(
+    inputs: list[Tensor],
+    needed: Sequence[bool],
+    gates: Tensor,
+    c: Tensor,
+    dh: Tensor | None,
+    dc: Tensor | None,
+    products: torch.dtype,
+) -> list[Tensor | None]:
+    x, h0, c0, w_ih, w_hh, *_ = inputs
+    need_x, need_h0, need_c0, need_w_ih, need_w_hh, need_b_ih, need_b_hh = needed
+    i, f, g, o = gates.chunk(4, dim=1)
+    tanh_c = c.tanh()
+    dh = torch.zeros_like(c) if dh is None else dh.to(c.dtype)
+    dc_total = dh * o * (1 - tanh_c * tanh_c)
+    if dc is not None:
+        dc_total += dc
+    d_gates = torch.cat(
+        [
+            dc_total * g * i * (1 - i),
+            dc_total * c0 * f * (1 - f),
+            dc_total * i * (1 - g * g),
+            dh * tanh_c * o * (1 - o),
+        ],
+        dim=1,
+    )
+    operand = d_gates.to(products)
+    db = d_gates.sum(0) if need_b_ih or need_b_hh else None
+    return [
+        operand @ w_ih.to(products) if need_x else None,
+        operand @ w_hh.to(products) if need_h0 else None,
+        dc_total * f if need_c0 else None,
+        operand.t() @ x.to(products) if need_w_ih else None,
+        operand.t() @ h0.to(products) if need_w_hh else None,
+        db if need_b_ih else None,
+        db if need_b_hh else None,
+    ]
 
 
 class LSTMCell(nn.RNNCellBase):
@@ -158,7 +172,11 @@ class LSTMCell(nn.RNNCellBase):
                 raise RuntimeError("lstm_cell expects two hidden states")
             hx = hx if is_batched else (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
         self._check_sizes(x, hx)
-        h, c = _CellFunction.apply(x, *hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        if needs_plain_operations():
+            h, c = _plain_step(x, *hx, *parameters)
+        else:
+            h, c = _CellFunction.apply(x, *hx, *parameters, product_dtype(x))  # type: ignore[no-untyped-call]
         return (h, c) if is_batched else (h.squeeze(0), c.squeeze(0))
 
     def _check_sizes(self, x: Tensor, hx: tuple[Tensor, Tensor]) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from simlstm.rnn.backends import torch_ops
+from simlstm.rnn.backends import differentiable, torch_ops
+from simlstm.rnn.plain_gradients import needs_plain_operations
+from simlstm.rnn.precision import product_dtype
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights
 
@@ -22,6 +24,8 @@ def lstm_layer(
         weights: D entries, forward direction first.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor]: y [N, D * P], hT [D, B, P], cT [D, B, H].
+        tuple[Tensor, Tensor, Tensor]: y [N, D * P] and hT [D, B, P] in h0's dtype, cT [D, B, H] in c0's.
     """
-    return torch_ops.lstm_layer(x, walk, h0, c0, weights)
+    if needs_plain_operations():
+        return differentiable.lstm_layer(x, walk, h0, c0, weights)
+    return torch_ops.lstm_layer(x, walk, h0, c0, weights, product_dtype(x))

@@ -1,7 +1,9 @@
 """The parameters that one direction of one layer needs."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -21,3 +23,22 @@ class DirectionWeights(NamedTuple):
     b_ih: Tensor | None
     b_hh: Tensor | None
     w_hr: Tensor | None
+
+    def to(self, dtype: torch.dtype) -> "DirectionWeights":
+        """Return the same parameters in another dtype."""
+        return DirectionWeights(
+            self.w_ih.to(dtype),
+            self.w_hh.to(dtype),
+            None if self.b_ih is None else self.b_ih.to(dtype),
+            None if self.b_hh is None else self.b_hh.to(dtype),
+            None if self.w_hr is None else self.w_hr.to(dtype),
+        )
+
+
+def by_direction(flat: Sequence[Tensor | None], dtype: torch.dtype) -> list[DirectionWeights]:
+    """Gather parameters that autograd hands over one by one, five for each direction, in the given dtype."""
+    size = len(DirectionWeights._fields)
+    return [
+        DirectionWeights(*flat[start : start + size]).to(dtype)  # type: ignore[arg-type]
+        for start in range(0, len(flat), size)
+    ]
