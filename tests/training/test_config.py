@@ -99,7 +99,7 @@ def test_overrides_without_section_or_value_are_refused(text):
         ("data.train=[]", "[data] train: got []; allowed: the list should have at least 1 item"),
         ('data.train=[{path="a", wieght=2}]', "[data] train.0.wieght: unknown key (did you mean weight?); allowed: pa"),
         ("data.train=[{weight=2}]", "[data] train.0.path: missing; it has no default"),
-        ("data.dev=4", "[data] dev: got 4; allowed: a table with the keys path, format, weight"),
+        ("data.dev=4", "[data] dev: got 4; allowed: a table with the keys path, format, columns"),
         ("data.dev_fraction=0.1", "[data]: give exactly one of dev (a source) and dev_fraction"),
         ("calibration.method=isotonik", "[calibration] method: got 'isotonik'; allowed: 'platt', 'isotonic' or 'none'"),
     ],

@@ -1,0 +1,167 @@
+"""What a run starts from: tokenizer, table, architecture, another checkpoint."""
+
+import pytest
+import torch
+
+from simlstm.models.checkpoint import read_checkpoint
+from simlstm.training.build import build_start
+from simlstm.training.config_file import ConfigError, load_config
+from simlstm.training.run import train
+from simlstm.training.run_data import read_run_data
+
+
+def _start(config):
+    return build_start(config, read_run_data(config))
+
+
+def _vectors(folder, words=("apple", "zebra", "man"), size=5):
+    path = folder / "vectors.txt"
+    path.write_text("".join(f"{word} {' '.join(str(float(i + 1)) for i in range(size))}\n" for word in words))
+    return path
+
+
+def test_data_decides_what_the_configuration_does_not(graded, binary, tiny):
+    start = _start(tiny(graded, model__max_tokens=5))
+    assert (start.config.kind, start.config.score_range, start.config.classes) == ("graded", (0.0, 1.0), 5)
+    assert start.config.vocabulary_size == start.tokenizer.vocabulary_size
+    assert start.config.max_tokens == 5
+    other = _start(tiny(binary))
+    assert (other.config.kind, other.config.classes) == ("binary", 2)
+    assert _start(tiny(binary, model__classes=3)).config.classes == 3
+
+
+def test_the_seed_decides_the_first_weights(graded, tiny):
+    first, again, other = (_start(tiny(graded, training__seed=seed)).model.state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["encoder.embedding.weight"], other["encoder.embedding.weight"])
+
+
+def test_the_tokenizer_knows_no_word_of_dev(graded, tiny, tmp_path):
+    dev = tmp_path / "dev.csv"
+    dev.write_text("sentence1,sentence2,score\nzygote,yurt,0.5\n")
+    assert "zygote" not in _start(tiny((graded[0], dev))).tokenizer.vocabulary()
+
+
+def test_vectors_fill_the_table_and_extend_the_vocabulary(graded, tiny, tmp_path):
+    config = tiny(graded, embedding__vectors=str(_vectors(tmp_path)), model__embedding_size=None)
+    start = _start(config)
+    assert start.config.embedding_size == 5
+    vocabulary = start.tokenizer.vocabulary()
+    table = start.model.encoder.embedding.weight
+    for word in ("apple", "zebra"):  # the second is in no training sentence
+        assert table[vocabulary[word]].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert 0 < start.notes["vectors_cover"] < 1
+    narrow = tiny(
+        graded,
+        embedding__vectors=str(_vectors(tmp_path)),
+        model__embedding_size=None,
+        embedding__extend_vocabulary=False,
+    )
+    assert "zebra" not in _start(narrow).tokenizer.vocabulary()
+
+
+def test_the_table_can_be_rescaled_and_frozen(graded, tiny):
+    start = _start(tiny(graded, embedding__standard_deviation=0.3, embedding__frozen=True))
+    weight = start.model.encoder.embedding.weight
+    assert weight.std().item() == pytest.approx(0.3, rel=1e-5)
+    assert not weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"model__dropout": 0.5}, r"\[model\]: dropout=0.5 acts between recurrent layers and there is one layer"),
+        ({"model__head": "cosine", "model__classes": 3}, r"\[model\]: classes=3 belongs to head='mlp'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(graded, tiny, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        _start(tiny(graded, **settings))
+
+
+def test_an_embedding_size_that_the_vectors_do_not_have_is_refused(graded, tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"embedding_size: got 8; the pretrained vectors have 5"):
+        _start(tiny(graded, embedding__vectors=str(_vectors(tmp_path))))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory, graded, tiny_settings):
+
+    folder = tmp_path_factory.mktemp("initial") / "run"
+    config = load_config(flags={**tiny_settings, "data.train": [str(graded[0])], "data.dev": str(graded[1])})
+    train(config, folder, evaluate=lambda model, data: {"spearman": 0.5})
+    return folder
+
+
+class TestInitialCheckpoint:
+    def _config(self, tiny, files, checkpoint, **settings):
+        shape = {"model__embedding_size": None, "model__hidden_size": None, "model__head_hidden_size": None}
+        return tiny(files, training__initial_checkpoint=str(checkpoint), **{**shape, **settings})
+
+    def test_weights_and_tokenizer_are_taken_over(self, checkpoint, graded, tiny):
+        start = _start(self._config(tiny, graded, checkpoint, model__embedding_dropout=0.5))
+        saved = read_checkpoint(checkpoint)
+        state = start.model.state_dict()
+        assert all(torch.equal(state[name], saved.state[name]) for name in state)
+        assert start.tokenizer.to_json() == saved.tokenizer.to_json()
+        assert start.config.embedding_dropout == 0.5
+        assert start.notes["fresh_weights"] == []
+
+    @pytest.mark.parametrize(
+        "settings", [{"model__classes": 2}, {"model__head": "cosine"}, {"model__head_hidden_size": 3}]
+    )
+    def test_a_head_of_another_form_starts_fresh(self, checkpoint, graded, tiny, settings):
+        start = _start(self._config(tiny, graded, checkpoint, **settings))
+        saved = read_checkpoint(checkpoint).state
+        state = start.model.state_dict()
+        assert torch.equal(state["encoder.embedding.weight"], saved["encoder.embedding.weight"])
+        assert start.notes["fresh_weights"] == sorted(name for name in state if name.startswith("head."))
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"model__hidden_size": 7}, r"\[model\] hidden_size: got 7; .* has 6, and its weights keep their form"),
+            ({"tokenizer__kind": "character"}, r"\[tokenizer\] kind: comes with training.initial_checkpoint"),
+            ({"embedding__vectors": "x.txt"}, r"\[embedding\] vectors: comes with training.initial_checkpoint"),
+        ],
+    )
+    def test_what_the_weights_decide_cannot_be_set(self, checkpoint, graded, tiny, settings, message):
+        with pytest.raises(ConfigError, match=message):
+            _start(self._config(tiny, graded, checkpoint, **settings))
+
+
+class TestRunData:
+    def test_dev_is_set_aside_by_sentence(self, graded, tiny):
+        config = tiny(graded).model_copy()
+        data = read_run_data(
+            config.model_copy(update={"data": config.data.model_copy(update={"dev": None, "dev_fraction": 0.3})})
+        )
+        assert len(data.train[0]) + len(data.dev) == 96
+        assert not set(data.train[0].sentences1) & set(data.dev.sentences1)
+
+    def test_paths_start_at_the_root(self, graded, tiny):
+        config = tiny((graded[0].name, graded[1].name), data__root=str(graded[0].parent))
+        assert len(read_run_data(config).train[0]) == 96
+
+    def test_columns_and_range_of_a_file_of_ones_own(self, tiny, graded, tmp_path):
+        file = tmp_path / "own.tsv"
+        file.write_text("left\tright\tmark\nx y\tx z\t7\np\tq\t2\n")
+        columns = {"sentence1": "left", "sentence2": "right", "target": "mark"}
+        source = {"path": str(file), "format": "tsv", "columns": columns, "score_range": [0, 10]}
+        data = read_run_data(tiny(([source], graded[1]))).train[0]
+        assert data.scaled_targets() == pytest.approx([0.7, 0.2])
+
+    def test_dev_needs_labels(self, graded, paraphrases, tiny):
+        with pytest.raises(ConfigError, match="holds paraphrases only"):
+            read_run_data(tiny((graded[0], paraphrases)))
+
+    def test_a_fraction_needs_one_labelled_source(self, paraphrases, tiny):
+        config = tiny(([paraphrases], "x"))
+        data = config.data.model_copy(update={"dev": None, "dev_fraction": 0.3})
+        with pytest.raises(ConfigError, match="exactly one labelled training source, got 0"):
+            read_run_data(config.model_copy(update={"data": data}))
+
+    def test_arguments_that_contradict_each_other_are_the_configurations_fault(self, graded, tiny):
+        source = {"path": str(graded[0]), "format": "stsc"}
+        with pytest.raises(ConfigError, match=r"\[data\] .*train.csv: format: 'stsc' came"):
+            read_run_data(tiny(([source], graded[1])))
