@@ -13,7 +13,7 @@ import torch
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training import state
-from simlstm.training.config_file import ConfigError, load_config
+from simlstm.training.config_file import ConfigError
 from simlstm.training.interruption import Interrupted, Interruption
 from simlstm.training.run import train
 
@@ -35,43 +35,21 @@ def _train(config, out, resume, kill_when_saving):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         state._sync = kill
-    train(load_config(config), out, evaluate=evaluate_model, calibrate=calibrate_model, resume=resume)
+    train(config, out, evaluate=evaluate_model, calibrate=calibrate_model, resume=resume)
 
 
-PLAIN = """
-[training]
-epochs = 4
-ema_decay = 0.0
-"""
-EVERYTHING = """
-[model]
-embedding_dropout = 0.3
-word_dropout = 0.1
-head_dropout = 0.2
-[training]
-epochs = 12
-ema_decay = 0.9
-accumulation_steps = 3
-evaluations_per_epoch = 2
-"""
-
-
-def _write_config(folder, files, text):
-    path = folder / "experiment.toml"
-    settings = {"data.train": [str(files[0])], "data.dev": str(files[1])}
-    tables = {"data": "", "model": "embedding_size = 8\nhidden_size = 6\n", "training": ""}
-    tables["data"] = "".join(f"{key.partition('.')[2]} = {json.dumps(value)}\n" for key, value in settings.items())
-    tables["training"] = (
-        "epochs = 12\nbatch_size = 8\nsave_every = 1\nlog_every = 5\ndevice = 'cpu'\ntensorboard = false\n"
-    )
-    section = ""
-    for line in text.strip().splitlines():
-        if line.startswith("["):
-            section = line.strip("[]")
-        else:
-            tables[section] += line + "\n"
-    path.write_text("".join(f"[{name}]\n{body}" for name, body in tables.items()))
-    return path
+OFTEN = {"training__save_every": 1, "training__log_every": 5}
+PLAIN = {"training__epochs": 4, "training__ema_decay": 0.0}
+EVERYTHING = {
+    "model__embedding_dropout": 0.3,
+    "model__word_dropout": 0.1,
+    "model__head_dropout": 0.2,
+    "training__epochs": 12,
+    "training__ema_decay": 0.9,
+    "training__accumulation_steps": 3,
+    "training__evaluations_per_epoch": 2,
+}
+STEPS = 48  # of either
 
 
 def _start(config, out, *, resume=False, kill_when_saving=None):
@@ -103,18 +81,17 @@ def _log(out):
     return [{key: value for key, value in line.items() if key != "sentences_per_second"} for line in lines]
 
 
-@pytest.mark.parametrize("text", [PLAIN, EVERYTHING], ids=["plain", "everything"])
-def test_killed_at_random_moments_it_ends_in_the_same_weights(graded, tmp_path, text):
-    config = _write_config(tmp_path, graded, text)
+@pytest.mark.parametrize("settings", [PLAIN, EVERYTHING], ids=["plain", "everything"])
+def test_killed_at_random_moments_it_ends_in_the_same_weights(graded, tiny, tmp_path, settings):
+    config = tiny(graded, **OFTEN, **settings)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     uninterrupted = _start(config, whole)
     chance = random.Random()  # another place every time: any place must do
-    last = 48
-    stops = sorted(chance.sample(range(last - 10), 2))
+    stops = sorted(chance.sample(range(STEPS - 10), 2))
     killed = [_kill_at(_start(config, broken), broken, stops[0])]
     killed.append(_kill_at(_start(config, broken, resume=True), broken, stops[1]))
     # The third death comes in the middle of a saving, with half a folder on the disk.
-    killed.append(_end(_start(config, broken, resume=True, kill_when_saving=last - 3)) == -signal.SIGKILL)
+    killed.append(_end(_start(config, broken, resume=True, kill_when_saving=STEPS - 3)) == -signal.SIGKILL)
     assert all(killed), f"the processes were too fast for the stops {stops}"
     assert [entry.name for entry in (broken / "state").glob(".step-*.partial")], "the third one left half a folder"
     assert _end(_start(config, broken, resume=True)) == 0
