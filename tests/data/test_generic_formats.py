@@ -123,6 +123,12 @@ def test_the_kind_follows_from_the_targets(tmp_path, targets, score_range, kind,
     assert (data.kind, data.targets) == (kind, expected)
 
 
+def test_of_two_columns_of_one_name_the_first_is_read(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("sentence1,sentence2,score,Score\na,b,1,0\n", encoding="utf-8")
+    assert read_pairs(path).targets == [1]
+
+
 def test_numbers_as_identifiers(tmp_path):
     path = write(tmp_path / "x.jsonl", [("a", "b", 1, 17)], names=("text1", "text2", "label", "id"))
     assert read_pairs(path).ids == ["17"]

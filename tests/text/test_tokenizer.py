@@ -132,6 +132,11 @@ def test_a_million_characters_without_a_space(tokenizer, piece, times):
     assert len(result.ids) <= 10
 
 
+def test_a_word_longer_than_the_engine_takes_in_one_match(words):
+    # Its limit is ten million steps, and reaching it ends in a panic, not in an exception.
+    assert len(words.encode(["a" * 11_000_000], max_tokens=2)[0]) == 2
+
+
 def test_no_texts(tokenizer):
     assert tokenizer.tokenize([]) == []
     assert tokenizer.encode([]) == []

@@ -129,7 +129,9 @@ def test_limit_is_checked(tmp_path):
 
 def test_the_initial_embedding_falls_back_on_case():
     tokenizer = Tokenizer.train(["the paris usa THE Usa mcdonald dog"], lowercase=False)
-    vectors = WordVectors([*WORDS, "McDonald", "THE"], torch.from_numpy(np.vstack([MATRIX, MATRIX[:2] * 2])))
+    # Of a word that stands twice, the first, more frequent one counts.
+    words = [*WORDS, "McDonald", "THE", "the", "mcDONALD"]
+    vectors = WordVectors(words, torch.from_numpy(np.vstack([MATRIX, MATRIX * 2])))
     embedding, share = initial_embedding(tokenizer, vectors, seed=1)
     vocabulary = tokenizer.vocabulary()
     expected = {"the": 0, "THE": 5, "paris": 1, "usa": 2, "Usa": 2, "mcdonald": 4}
