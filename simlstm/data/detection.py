@@ -56,8 +56,10 @@ def generic_columns(table: Table) -> Columns:
         DataError: Neither tells.
     """
     names = {name.strip().lower(): name for name in names_of(table)}
-    found = {meaning: next((names[usual] for usual in usuals if usual in names), None)
-             for meaning, usuals in USUAL_NAMES.items()}  # fmt: skip
+    found = {
+        meaning: next((names[usual] for usual in usuals if usual in names), None)
+        for meaning, usuals in USUAL_NAMES.items()
+    }
     sentence1, sentence2, target = found.pop("sentence1"), found.pop("sentence2"), found.pop("target")
     if sentence1 is not None and sentence2 is not None and target is not None:
         return Columns(sentence1, sentence2, target, **found)
