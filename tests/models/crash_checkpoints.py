@@ -4,16 +4,20 @@ Forked children die in one of two ways: just before their n-th call to the file 
 each call), and by SIGKILL after a random time while they rewrite the checkpoint in a loop.
 """
 
+import itertools
 import os
 import random
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from simlstm.models.atomic import WHOLE
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
@@ -58,25 +62,43 @@ def check(folder: Path, checkpoints: list[Checkpoint], allowed: set[int]) -> int
     return number
 
 
-def crash_at_every_call(folder: Path, checkpoints: list[Checkpoint]) -> None:
-    old, outcomes = 0, []
-    for call in range(1, 1000):
+def crash_at_every_call(start: Path, checkpoints: list[Checkpoint], new: int) -> Iterator[tuple[Path, int]]:
+    """Replace the checkpoint in copies of a folder, crashing before call 1, 2, 3, until a write gets through.
+
+    Yields:
+        Each folder as its crash left it, and which checkpoint a reader finds there.
+    """
+    old = check(start, checkpoints, set(range(len(checkpoints))))
+    for call in itertools.count(1):
+        folder = start.with_name(f"{start.name}-{call}")
+        shutil.copytree(start, folder)
         child = os.fork()
         if child == 0:
             die_before_call(call)
-            write_checkpoint(folder, checkpoints[1 - old])
+            write_checkpoint(folder, checkpoints[new])
             os._exit(0)
         _, status = os.waitpid(child, 0)
-        now = check(folder, checkpoints, {old, 1 - old})
-        outcomes.append(now != old)
+        yield folder, check(folder, checkpoints, {old, new})
         if os.waitstatus_to_exitcode(status) == 0:
-            assert now == 1 - old
-            break
-        # The next round starts from what this crash left, so recovery itself is crashed, too.
-        old = now
-    assert 10 < len(outcomes) < 999, len(outcomes)
-    assert set(outcomes) == {True, False}
-    sys.stdout.write(f"{len(outcomes)} crash points, the new checkpoint counted after {sum(outcomes)} of them\n")
+            assert check(folder, checkpoints, {new}) == new
+            assert not leftovers(folder), "a write cleans up"
+            return
+        assert os.waitstatus_to_exitcode(status) == 9
+
+
+def crash_and_crash_again(start: Path, checkpoints: list[Checkpoint]) -> None:
+    """Crash a write at every call, and then the next write, which finds what the first one left, at every call."""
+    first = list(crash_at_every_call(start, checkpoints, 1))
+    assert [number for _, number in first] == sorted(number for _, number in first), "once it is new it stays new"
+    assert {number for _, number in first} == {0, 1}
+    second = [
+        found
+        for folder, _ in first
+        if (folder / WHOLE).exists()
+        for found in crash_at_every_call(folder, checkpoints, 2)
+    ]
+    assert {number for _, number in second} == {1, 2}
+    sys.stdout.write(f"{len(first)} crash points, {len(second)} of a second crash\n")
 
 
 def kill_at_random(folder: Path, checkpoints: list[Checkpoint], kills: int) -> None:
@@ -105,12 +127,12 @@ def kill_at_random(folder: Path, checkpoints: list[Checkpoint], kills: int) -> N
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    checkpoints = [make_checkpoint(0), make_checkpoint(1)]
+    checkpoints = [make_checkpoint(number) for number in range(3)]
     checkpoints[1] = replace(checkpoints[1], card="# Another\n")
     write_checkpoint(folder, checkpoints[0])
     (folder / "state").mkdir()
     (folder / "state" / "moments").write_bytes(b"kept")
-    crash_at_every_call(folder, checkpoints)
+    crash_and_crash_again(folder, checkpoints)
     kill_at_random(folder, checkpoints, kills=25)
     write_checkpoint(folder, checkpoints[0])
     assert not leftovers(folder), "a write cleans up"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
@@ -63,6 +63,7 @@ def test_every_pooling_has_a_reference() -> None:
 
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("name", POOLINGS)
+@settings(deadline=None)
 @given(lengths=LENGTHS, seed=st.integers(0, 1000))
 def test_values_and_gradients_agree_with_a_loop(
     name: PoolingName, bidirectional: bool, lengths: list[int], seed: int
@@ -102,6 +103,7 @@ def test_second_derivative_of_the_maximum_is_refused_not_wrong() -> None:
 
 
 @pytest.mark.parametrize("name", ["mean", "max", "mean_max", "last"])
+@settings(deadline=None)
 @given(lengths=LENGTHS)
 def test_a_sentence_does_not_feel_its_batch(name: PoolingName, lengths: list[int]) -> None:
     """To the last bit, and in float32, where the order of additions shows."""
@@ -148,6 +150,7 @@ def test_attention_stands_large_relevances() -> None:
     assert pooled.isfinite().all()
 
 
+@settings(deadline=None)
 @given(lengths=LENGTHS)
 def test_the_layout_is_read_right(lengths: list[int]) -> None:
     packed: PackedSequence = pack_sequence(

@@ -76,7 +76,7 @@ def test_edges_are_defined(make_model: Build, pooling: str) -> None:
     assert np.array_equal(model.encode(""), model.encode("   "))
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(), max_size=40))
 def test_any_text_has_an_embedding(make_model: Build, text: str) -> None:
     assert np.isfinite(make_model().encode(text)).all()

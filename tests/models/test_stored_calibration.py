@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -15,9 +15,9 @@ PLATT = {"method": "platt", "parameters": {"slope": 2.0, "intercept": -1.0}}
 ISOTONIC = {"method": "isotonic", "parameters": {"scores": [0.0, 0.5, 1.0], "probabilities": [0.1, 0.1, 0.9]}}
 
 
-def build(settings: dict[str, Any]) -> Calibration:
+def build(fields: dict[str, Any]) -> Calibration:
     return Calibration.model_validate(
-        {"threshold": 0.5, "threshold_metric": "f1", "positive_from": 0.6, "fitted_on": FITTED_ON, **settings}
+        {"threshold": 0.5, "threshold_metric": "f1", "positive_from": 0.6, "fitted_on": FITTED_ON, **fields}
     )
 
 
@@ -36,12 +36,13 @@ def test_isotonic_by_hand() -> None:
     np.testing.assert_allclose(probabilities, [[0.1, 0.1], [0.5, 0.9]], rtol=1e-6)
 
 
+@settings(deadline=None)
 @given(
-    settings=st.sampled_from([PLATT, ISOTONIC]),
+    fields=st.sampled_from([PLATT, ISOTONIC]),
     scores=st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=8),
 )
-def test_probabilities_lie_in_zero_to_one_and_never_fall(settings: dict[str, Any], scores: list[float]) -> None:
-    probabilities = build(settings).probability(sorted(scores))
+def test_probabilities_lie_in_zero_to_one_and_never_fall(fields: dict[str, Any], scores: list[float]) -> None:
+    probabilities = build(fields).probability(sorted(scores))
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
     assert (np.diff(probabilities) >= 0).all()
 
@@ -52,14 +53,14 @@ def test_no_scores_and_no_number() -> None:
     assert np.isnan(build(ISOTONIC).probability([np.nan])).all()
 
 
-@pytest.mark.parametrize("settings", [PLATT, ISOTONIC])
-def test_survives_json(settings: dict[str, Any]) -> None:
-    calibration = build(settings)
+@pytest.mark.parametrize("fields", [PLATT, ISOTONIC])
+def test_survives_json(fields: dict[str, Any]) -> None:
+    calibration = build(fields)
     assert Calibration.model_validate_json(calibration.model_dump_json()) == calibration
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("fields", "message"),
     [
         ({**PLATT, "method": "isotonic"}, "method='isotonic' takes parameters .*probabilities.*got .*intercept"),
         ({**ISOTONIC, "method": "platt"}, "method='platt' takes parameters"),
@@ -89,6 +90,6 @@ def test_survives_json(settings: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_nonsense_is_refused(settings: dict[str, Any], message: str) -> None:
+def test_nonsense_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        build(settings)
+        build(fields)
