@@ -90,7 +90,7 @@ def walk_backward(
     """
     d_gates, through_h = _local_derivatives(walk, gates, c_states)
     operands = d_gates if d_gates.dtype == w_hh[0].dtype else torch.empty_like(d_gates, dtype=w_hh[0].dtype)
-    d_ifg, d_o = d_gates.view(*d_gates.shape[:2], 4, -1).split_with_sizes([3, 1], 2)
+    d_ifg, d_o = d_gates.view(*d_gates.shape[:2], 4, dc.shape[2]).split_with_sizes([3, 1], 2)
     recurrent = [
         zip(
             reversed(walk.steps_before(dh_d)),
