@@ -1,0 +1,183 @@
+"""Probes, metrics, keys, CORS, headers, logs, and the OpenAPI document."""
+
+import logging
+
+import pytest
+
+from tests.api.tiny import SENTENCES, AllergicModel, build_model
+
+PAIR = {"sentence1": SENTENCES[0], "sentence2": SENTENCES[1]}
+PROBES = ("/livez", "/readyz", "/health")
+
+
+def test_probes_of_a_healthy_server(client):
+    for path in PROBES:
+        response = client.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": "ok", "reason": None})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's end is the point
+def test_probes_of_a_dead_worker(serve):
+    client = serve(build_model(AllergicModel))
+    assert client.post("/v1/similarity", json=PAIR | {"sentence1": AllergicModel.DEADLY}).status_code == 503
+    for path in PROBES:
+        response = client.get(path)
+        assert response.status_code == 503
+        assert response.json() == {"status": "unavailable", "reason": "the model's worker is dead or stuck"}
+    metrics = client.get("/metrics").text
+    assert "simlstm_worker_up 0.0" in metrics
+    assert "simlstm_ready 0.0" in metrics
+
+
+def test_readiness_goes_before_life(serve):
+    client = serve()
+    client.app.state.service.draining = True
+    assert [client.get(path).status_code for path in PROBES] == [200, 503, 200]
+    assert client.get("/readyz").json()["reason"] == "the server is shutting down"
+    assert client.post("/v1/similarity", json=PAIR).status_code == 200
+
+
+def samples(text):
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_metrics_exist_at_zero_before_the_first_request(serve):
+    response = serve().get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    found = samples(response.text)
+    expected = {
+        'te_request_count{method="single"}', 'te_request_count{method="batch"}', 'te_request_success{method="single"}',
+        'te_request_failure{err="overloaded"}', 'te_request_failure{err="validation"}', "te_request_duration_count",
+        "te_request_tokenization_duration_count", "te_request_queue_duration_count",
+        "te_request_inference_duration_count", "te_request_input_length_count", "te_embed_count", "te_embed_success",
+        "te_batch_next_size_count", "te_batch_next_tokens_count", "te_queue_size", "simlstm_pairs_total",
+        "simlstm_truncated_sentences_total", 'simlstm_http_responses_total{route="/v1/similarity",status="200"}',
+        'simlstm_http_responses_total{route="/v1/embeddings",status="200"}',
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == dict.fromkeys(expected, 0.0)
+    assert (found["simlstm_worker_up"], found["simlstm_ready"]) == (1.0, 1.0)
+    # Dashboards of Text Embeddings Inference ask for these names, without a suffix.
+    assert "# TYPE te_request_count counter" in response.text
+    assert not any(name.startswith("te_") and "_total" in name for name in found)
+
+
+def test_metrics_count(serve):
+    client = serve()
+    client.post("/v1/similarity", json=PAIR)
+    client.post("/v1/similarity", json={"sentence1": "dog", "sentence2": ["dog " * 20, "park"]})
+    client.post("/v1/similarity", json={})
+    client.get("/v1/similarity")
+    found = samples(client.get("/metrics").text)
+    assert found['te_request_count{method="single"}'] == 2
+    assert found['te_request_count{method="batch"}'] == 1
+    assert found['te_request_success{method="single"}'] == 1
+    assert found['te_request_failure{err="validation"}'] == 1
+    assert found["te_embed_count"] == found["te_embed_success"] == found["te_request_input_length_count"] == 5
+    assert found["te_request_duration_count"] == 2
+    assert found["simlstm_pairs_total"] == 3
+    assert found["simlstm_truncated_sentences_total"] == 1
+    assert found['simlstm_http_responses_total{route="/v1/similarity",status="405"}'] == 1
+
+
+def test_info(client, model):
+    info = client.get("/info").json()
+    assert info["model_id"] == "tiny"
+    assert info["model_sha"] == model.fingerprint
+    assert info["max_input_length"] == 12
+    assert info["embedding_size"] == model.embedding_size
+    assert info["score"]["range"] == [0.0, 1.0]
+    assert info["score"]["threshold"] == 0.5
+    assert info["metrics"] == {"spearman": 0.5}
+
+
+def test_welcome_names_the_documentation(client):
+    assert client.get("/").json()["documentation"] == "/docs"
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "cdn.jsdelivr.net" in page.headers["content-security-policy"]
+
+
+def test_keys_guard_what_computes_and_describes(serve):
+    client = serve(api_keys="sesame, other-key")
+    for key in ("sesame", "other-key"):
+        headers = {"authorization": f"bearer {key}"}
+        assert client.post("/v1/similarity", json=PAIR, headers=headers).status_code == 200
+        assert client.get("/v1/models", headers=headers).status_code == 200
+    assert [client.get(path).status_code for path in ("/v1/models", "/v1/models/tiny", "/info")] == [401] * 3
+    assert [client.get(path).status_code for path in (*PROBES, "/metrics", "/", "/docs")] == [200] * 6
+
+
+def test_cors_lets_the_key_through(serve):
+    client = serve(api_keys="sesame", cors_origins="https://a.example")
+    asks = {
+        "origin": "https://a.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type",
+    }
+    preflight = client.options("/v1/similarity", headers=asks)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://a.example"
+    assert "authorization" in preflight.headers["access-control-allow-headers"]
+    # A browser must be able to read the refusal, too.
+    refusal = client.post("/v1/similarity", json=PAIR, headers={"origin": "https://a.example"})
+    assert refusal.status_code == 401
+    assert refusal.headers["access-control-allow-origin"] == "https://a.example"
+    assert "x-truncated-inputs" in refusal.headers["access-control-expose-headers"]
+    foreign = client.get("/livez", headers={"origin": "https://b.example"})
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+def test_without_origins_there_is_no_cors(client):
+    assert "access-control-allow-origin" not in client.get("/livez", headers={"origin": "https://a.example"}).headers
+
+
+def test_request_ids(client):
+    assert client.get("/livez", headers={"x-request-id": "trace-1:2"}).headers["x-request-id"] == "trace-1:2"
+    for bad in ("a b", "x" * 129, "", "<script>"):
+        given = client.get("/livez", headers={"x-request-id": bad}).headers["x-request-id"]
+        assert given != bad
+        assert len(given) == 32
+
+
+def test_security_headers(client):
+    for response in (client.get("/livez"), client.get("/nothing"), client.post("/v1/similarity", json=PAIR)):
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["x-frame-options"] == "DENY"
+        assert response.headers["content-security-policy"].startswith("default-src 'none'")
+        assert response.headers["cache-control"] == "no-store"
+
+
+def test_logs_never_hold_a_users_text(serve, caplog):
+    caplog.set_level(logging.DEBUG)
+    client = serve(build_model(AllergicModel))
+    secret = "heliotrope"  # noqa: S105
+    long = f"{secret} " * 20
+    client.post("/v1/similarity", json={"sentence1": secret, "sentence2": long})
+    client.post("/v1/similarity", json={"sentence1": f"{secret}", "sentence2": AllergicModel.POISON})
+    client.post("/v1/similarity", json={"sentence1": secret, secret: 5})
+    client.post("/v1/embeddings", json={"model": secret, "input": secret})
+    client.post("/v1/embeddings", content=secret, headers={"content-type": "application/json"})
+    client.get(f"/v1/models/{secret}")
+    client.get(f"/{secret}?q={secret}")
+    ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]  # the client's
+    assert len([record for record in ours if "status=" in record.getMessage()]) == 7
+    assert not [record for record in ours if secret in record.getMessage() or "password" in record.getMessage()]
+
+
+def test_the_openapi_document(client):
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == {
+        "/v1/similarity", "/info", "/v1/embeddings", "/v1/models", "/v1/models/{name}", "/livez", "/readyz", "/health",
+        "/metrics", "/",
+    }  # fmt: skip
+    similarity = document["paths"]["/v1/similarity"]["post"]
+    assert {"200", "400", "401", "413", "415", "422", "429", "500", "503", "504"} <= set(similarity["responses"])
+    embeddings = document["paths"]["/v1/embeddings"]["post"]
+    assert "422" not in embeddings["responses"]
+    schemas = document["components"]["schemas"]
+    for name in ("SimilarityRequest", "EmbeddingRequest"):
+        for example in schemas[name]["examples"]:
+            path = "/v1/similarity" if name == "SimilarityRequest" else "/v1/embeddings"
+            served = example | ({"model": "tiny"} if "model" in example else {})
+            assert client.post(path, json=served).status_code == 200
