@@ -1,15 +1,16 @@
 """Every module input and every error input that torch ships for nn.LSTM and nn.LSTMCell."""
 
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
-from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 from simlstm.rnn import LSTM, LSTMCell
 
-# Importing torch's test tools forbids setting backend flags in the whole process; other tests are to keep that right.
-torch.backends.__allow_nonbracketed_mutation_flag = True
+# On import, torch's test tools forbid setting backend flags in the whole process; other tests are to keep that right.
+with mock.patch.object(torch.backends, "disable_global_flags"):
+    from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 
 OURS = {torch.nn.LSTM: LSTM, torch.nn.LSTMCell: LSTMCell}
 INFOS = [info for info in module_db if info.module_cls in OURS]
