@@ -80,6 +80,7 @@ def train(
         return TrainingResult(folder.path, {}, was_finished=True)
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
+    device = _device(config)
     data = read_run_data(config)
     description = folder.state.description() if resume else None
     saved = folder.state.load() if description is not None else None
@@ -97,7 +98,7 @@ def train(
         objective = _objective(config, data, start.config)
         logger.info("resuming %s after step %d", folder.path, saved[0].step)
 
-    model = start.model.to(_device(config))
+    model = start.model.to(device)
     corpus = Corpus(
         data.train,
         [source.weight for source in config.data.train],
