@@ -1,0 +1,122 @@
+"""The training command: flags, exits, and words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from scripts.train import main
+from simlstm.models.similarity import SimilarityModel
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
+TINY = ["--set", "model.embedding_size=6", "--set", "model.hidden_size=5", "--set", "training.tensorboard=false",
+        "--device", "cpu"]  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path):
+    words = ["red", "blue", "green", "cat", "dog", "tree", "river", "stone"]
+    paths = []
+    for name, shift in (("train.csv", 1), ("dev.csv", 2)):
+        rows = [f"{a} {b},{a} {words[(i + j * shift) % 8]},{(i * j) % 6}.0"
+                for i, a in enumerate(words) for j, b in enumerate(words)]  # fmt: skip
+        (tmp_path / name).write_text("\n".join(["sentence1,sentence2,score", *rows]))
+        paths.append(tmp_path / name)
+    toml = tmp_path / "experiment.toml"
+    toml.write_text(
+        f"[data]\ntrain = [{{path = {json.dumps(str(paths[0]))}, score_range = [0, 5]}}]\n"
+        f"dev = {{path = {json.dumps(str(paths[1]))}, score_range = [0, 5]}}\n[training]\nepochs = 2\nbatch_size = 8\n"
+    )
+    return toml, *paths
+
+
+def _run(*arguments):
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_configuration_and_flags_make_a_checkpoint(files, tmp_path):
+    toml, *_ = files
+    out = tmp_path / "run"
+    result = _run("--config", toml, "--out", out, *TINY, "--seed", 7, "--threads", 1, "--set", "training.epochs=1")
+    assert result.exit_code == 0, result.output
+    assert f"{out}: dev spearman" in result.stdout
+    model = SimilarityModel.from_pretrained(out)
+    assert model.provenance["seed"] == 7
+    assert model.metrics["steps"] == 8
+    assert 0 <= model.probability(["red cat"], ["red dog"])[0] <= 1
+    again = _run("--config", toml, "--out", out, *TINY)
+    assert again.exit_code == 1
+    assert "a finished run in this folder; --resume goes on with it, --overwrite replaces it" in again.stderr
+    assert f"{out} is a finished run; nothing to do" in _run("--out", out, "--resume").stdout
+
+
+def test_files_without_a_configuration(files, tmp_path):
+    _, train, dev = files
+    labels = [path.with_suffix(".tsv") for path in (train, dev)]
+    for path, label in zip((train, dev), labels, strict=True):
+        rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
+        label.write_text("".join(f"{a}\t{b}\t{int(float(s) >= 3)}\n" for a, b, s in rows))
+    result = _run("--train", labels[0], "--dev", labels[1], "--format", "bq", "--out", tmp_path / "run", *TINY,
+                  "--set", "training.epochs=1", "--set", "calibration.method=none")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "dev roc_auc" in result.stdout
+    assert SimilarityModel.from_pretrained(tmp_path / "run").calibration is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "training.epoch=1"], "[training] epoch: unknown key (did you mean epochs?)"),
+        (["--set", "nonsense"], "expected section.key=value"),
+        (["--device", "cuda:77"], "[training] device: got 'cuda:77'"),
+        (["--dev", "missing.csv"], "missing.csv: no such file"),
+        (["--set", "loss.weights.contrastive=1"], "[loss] contrastive: needs binary data"),
+        (["--resume", "--overwrite"], "give one of them"),
+    ],
+)
+def test_mistakes_end_with_one_message_and_no_folder(files, tmp_path, arguments, message):
+    result = _run("--config", files[0], "--out", tmp_path / "run", *arguments)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_nothing_without_a_configuration_says_so(tmp_path):
+    result = _run("--out", tmp_path / "run", "--resume")
+    assert result.exit_code == 1
+    assert "no run to resume, and no --config to start one" in result.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_state_and_tells_how_to_go_on(files, tmp_path, number, code):
+    out = tmp_path / "run"
+    command = [sys.executable, str(SCRIPT), "--config", str(files[0]), "--out", str(out), *TINY]
+    process = subprocess.Popen(
+        [*command, "--set", "training.epochs=3000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])},
+    )
+    while process.poll() is None and not list(out.glob("state/best-*")):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"stopped by {number.name} after step" in words
+    assert "the state is saved\ngo on with: " in words
+    assert words.rstrip().endswith("--resume")
+    assert "Traceback" not in words
+    saved = [int(entry.name.removeprefix("step-")) for entry in (out / "state").glob("step-*")]
+    refused = _run("--out", out, "--resume", "--config", files[0])
+    assert "[training] epochs: the run was started with 3000, got 2" in refused.stderr
+    assert len(saved) == 1
