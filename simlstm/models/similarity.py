@@ -2,8 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, overload
@@ -13,18 +12,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from simlstm.data.batching import pack
 from simlstm.models.calibration import Calibration
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from simlstm.models.config import ModelConfig
+from simlstm.models.cosine import cosine_matrix, cosine_pairs
+from simlstm.models.inference import encode_tokens, score_embeddings
+from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.weights import dump_weights
 from simlstm.text.tokenizer import Tokenization, Tokenizer
 
 logger = logging.getLogger(__name__)
-
-_PAIRS_AT_ONCE = 4096
 
 
 class SimilarityModel:
@@ -158,7 +157,7 @@ class SimilarityModel:
         Raises:
             ValueError: If texts is no list of str.
         """
-        return self.tokenizer.tokenize(_texts(texts, "texts"), max_tokens=self.max_tokens)
+        return self.tokenizer.tokenize(checked_texts(texts, "texts"), max_tokens=self.max_tokens)
 
     @overload
     def encode(
@@ -204,7 +203,7 @@ class SimilarityModel:
         Raises:
             ValueError: If inputs is neither str nor texts, or batch_size is not positive.
         """
-        texts = [inputs] if isinstance(inputs, str) else _texts(inputs, "inputs")
+        texts = [inputs] if isinstance(inputs, str) else checked_texts(inputs, "inputs")
         embeddings = self._encode_texts(texts, batch_size)
         if normalize_embeddings:
             embeddings = normalize_rows(embeddings)
@@ -216,12 +215,7 @@ class SimilarityModel:
         return array
 
     def encode_tokens(self, token_ids: Sequence[Sequence[int]], *, batch_size: int = 256) -> Tensor:
-        """Turn tokenized texts into embeddings.
-
-        Equal texts are computed once. Batches hold texts of like length, and which texts share a batch follows from
-        the set of texts alone: in another order they get the same vectors to the last bit. Among other texts, or with
-        another batch_size, a vector is the same up to the rounding of the matrix products, whose order of additions
-        follows from their number of rows (float32 on CPU: seen up to 1.2e-6 where values are around 0.2).
+        """Turn tokenized texts into embeddings; see ``simlstm.models.inference.encode_tokens``.
 
         Args:
             token_ids: Ids of each text, as ``tokenize`` gives them; at least one id each.
@@ -233,23 +227,7 @@ class SimilarityModel:
         Raises:
             ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        keys = [tuple(ids) for ids in token_ids]
-        distinct = sorted(set(keys), key=lambda ids: (len(ids), ids))
-        for ids in distinct:
-            if not ids or min(ids) < 0 or max(ids) >= self.config.vocabulary_size:
-                raise ValueError(
-                    f"token_ids must hold at least one id per text, each in 0..{self.config.vocabulary_size - 1}; "
-                    f"got {list(ids[:20])} for text {keys.index(ids)}"
-                )
-        embeddings = torch.empty(len(distinct), self.embedding_size)
-        with self._inference():
-            for start in range(0, len(distinct), batch_size):
-                tokens = pack(distinct[start : start + batch_size])
-                embeddings[start : start + batch_size] = self.model.encoder(tokens.to(self.device))  # type: ignore[arg-type]  # torch declares one overload of three
-        position = {ids: row for row, ids in enumerate(distinct)}
-        return embeddings[torch.tensor([position[ids] for ids in keys], dtype=torch.int64)]
+        return encode_tokens(self.model, token_ids, batch_size=batch_size)
 
     def score(self, a: Sequence[str], b: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
         """Score pairs of texts with the pair head that the model was trained with.
@@ -266,15 +244,13 @@ class SimilarityModel:
         Raises:
             ValueError: If a and b are no lists of str, or differ in length.
         """
-        first, second = _texts(a, "a"), _texts(b, "b")
+        first, second = checked_texts(a, "a"), checked_texts(b, "b")
         if len(first) != len(second):
             raise ValueError(f"a and b must be equally long, got {len(first)} and {len(second)} texts")
         embeddings = self._encode_texts([*first, *second], batch_size)
         return self.score_embeddings(embeddings[: len(first)], embeddings[len(first) :])
 
-    def score_embeddings(
-        self, embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def score_embeddings(self, embeddings1: Embeddings, embeddings2: Embeddings) -> NDArray[np.float32]:
         """Score pairs of embeddings with the pair head.
 
         Args:
@@ -287,17 +263,9 @@ class SimilarityModel:
         Raises:
             ValueError: If the shapes are not [n, D] twice.
         """
-        first, second = _matrix(embeddings1, "embeddings1"), _matrix(embeddings2, "embeddings2")
-        if first.shape != second.shape or first.shape[1] != self.embedding_size:
-            raise ValueError(
-                f"embeddings1 and embeddings2 must both be [n, {self.embedding_size}], "
-                f"got {list(first.shape)} and {list(second.shape)}"
-            )
-        scores = torch.empty(len(first))
-        with self._inference():
-            for start in range(0, len(first), _PAIRS_AT_ONCE):
-                rows = slice(start, start + _PAIRS_AT_ONCE)
-                scores[rows] = self.model.head(first[rows].to(self.device), second[rows].to(self.device)).score
+        scores = score_embeddings(
+            self.model, embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2")
+        )
         array: NDArray[np.float32] = scores.numpy()
         return array
 
@@ -332,9 +300,7 @@ class SimilarityModel:
         """
         return self._need_calibration().probability(scores)
 
-    def similarity(
-        self, embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
-    ) -> Tensor:
+    def similarity(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Tensor:
         """Compare every embedding with every other by cosine, as in sentence-transformers.
 
         This ranks by the vectors alone; ``score`` is the pair head, which may know more than the angle.
@@ -349,12 +315,9 @@ class SimilarityModel:
         Raises:
             ValueError: If the widths differ.
         """
-        first, second = _same_width(embeddings1, embeddings2)
-        return normalize_rows(first) @ normalize_rows(second).T
+        return cosine_matrix(embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2"))
 
-    def similarity_pairwise(
-        self, embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
-    ) -> Tensor:
+    def similarity_pairwise(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Tensor:
         """Compare embeddings row by row by cosine, as in sentence-transformers.
 
         Args:
@@ -367,12 +330,7 @@ class SimilarityModel:
         Raises:
             ValueError: If the shapes differ.
         """
-        first, second = _same_width(embeddings1, embeddings2)
-        if len(first) != len(second):
-            raise ValueError(
-                f"embeddings1 and embeddings2 must have equally many rows, got {len(first)} and {len(second)}"
-            )
-        return (normalize_rows(first) * normalize_rows(second)).sum(dim=1)
+        return cosine_pairs(embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2"))
 
     def _encode_texts(self, texts: list[str], batch_size: int) -> Tensor:
         """Encode texts, each distinct one once."""
@@ -394,47 +352,3 @@ class SimilarityModel:
                 "train it with a [calibration] section, or use score"
             )
         return self.calibration
-
-    @contextmanager
-    def _inference(self) -> Iterator[None]:
-        """Switch to evaluation without gradients, and back."""
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            self.model.train(was_training)
-
-
-def _texts(values: Iterable[str], name: str) -> list[str]:
-    """Return texts as a list, or say what came instead."""
-    if isinstance(values, str | bytes | Mapping | set | frozenset) or not isinstance(values, Iterable):
-        raise ValueError(f"{name} must be a list of str, got a {type(values).__name__}")
-    texts = list(values)
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise ValueError(f"{name}[{index}] must be a str, got {text!r:.80} ({type(text).__name__})")
-    return texts
-
-
-def _matrix(embeddings: Tensor | NDArray[np.float32], name: str) -> Tensor:
-    """Return embeddings as a float32 matrix on the CPU; one vector is a matrix of one row."""
-    matrix = torch.as_tensor(embeddings).detach().to("cpu", torch.float32)
-    if matrix.dim() == 1:
-        matrix = matrix[None]
-    if matrix.dim() != 2:
-        raise ValueError(f"{name} must be [n, D] or [D], got {list(matrix.shape)}")
-    return matrix
-
-
-def _same_width(
-    embeddings1: Tensor | NDArray[np.float32], embeddings2: Tensor | NDArray[np.float32]
-) -> tuple[Tensor, Tensor]:
-    """Return two matrices, or say that their embeddings are not of one kind."""
-    first, second = _matrix(embeddings1, "embeddings1"), _matrix(embeddings2, "embeddings2")
-    if first.shape[1] != second.shape[1]:
-        raise ValueError(
-            f"embeddings1 and embeddings2 must be equally wide, got {first.shape[1]} and {second.shape[1]}"
-        )
-    return first, second

@@ -91,24 +91,21 @@ def crash_and_crash_again(start: Path, checkpoints: list[Checkpoint]) -> None:
     first = list(crash_at_every_call(start, checkpoints, 1))
     assert [number for _, number in first] == sorted(number for _, number in first), "once it is new it stays new"
     assert {number for _, number in first} == {0, 1}
-    second = [
-        found
-        for folder, _ in first
-        if (folder / WHOLE).exists()
-        for found in crash_at_every_call(folder, checkpoints, 2)
-    ]
+    halfway = [folder for folder, _ in first if (folder / WHOLE).exists()]
+    second = [found for folder in halfway[::2] for found in crash_at_every_call(folder, checkpoints, 2)]
     assert {number for _, number in second} == {1, 2}
     sys.stdout.write(f"{len(first)} crash points, {len(second)} of a second crash\n")
 
 
 def kill_at_random(folder: Path, checkpoints: list[Checkpoint], kills: int) -> None:
+    """Kill writers at random moments, until that many kills met a write that was under way."""
     start = time.monotonic()
     write_checkpoint(folder, checkpoints[0])
     seconds = time.monotonic() - start
     generator = random.Random(0)
-    seen = set()
+    seen: set[int] = set()
     interrupted = 0
-    for _ in range(kills):
+    for _ in range(50 * kills):
         child = os.fork()
         if child == 0:
             number = 0
@@ -120,9 +117,11 @@ def kill_at_random(folder: Path, checkpoints: list[Checkpoint], kills: int) -> N
         os.waitpid(child, 0)
         interrupted += bool(leftovers(folder))
         seen.add(check(folder, checkpoints, {0, 1}))
+        if seen == {0, 1} and interrupted >= kills:
+            break
     assert seen == {0, 1}
-    assert interrupted, "no kill met a write: the test shows nothing"
-    sys.stdout.write(f"{kills} kills, {interrupted} in the middle of a write\n")
+    assert interrupted >= kills, f"only {interrupted} kills met a write: the test shows too little"
+    sys.stdout.write(f"{interrupted} kills in the middle of a write\n")
 
 
 def main(folder: Path) -> None:
@@ -133,7 +132,7 @@ def main(folder: Path) -> None:
     (folder / "state").mkdir()
     (folder / "state" / "moments").write_bytes(b"kept")
     crash_and_crash_again(folder, checkpoints)
-    kill_at_random(folder, checkpoints, kills=25)
+    kill_at_random(folder, checkpoints, kills=5)
     write_checkpoint(folder, checkpoints[0])
     assert not leftovers(folder), "a write cleans up"
 

@@ -141,6 +141,10 @@ def test_sixteen_bit_rows_are_added_in_float32(dtype: torch.dtype) -> None:
     assert total.item() == 1000
 
 
+def test_a_printed_pooling_says_what_it_pools() -> None:
+    assert repr(build("max")) == "MaxPooling(4, bidirectional=True)"
+
+
 def test_attention_stands_large_relevances() -> None:
     pooling = build("attention")
     assert isinstance(pooling, AttentionPooling)

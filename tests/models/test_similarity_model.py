@@ -120,6 +120,17 @@ def test_batches_are_as_large_as_asked(make_model: Build) -> None:
     assert seen == [4, 2]
 
 
+def test_which_texts_share_a_batch_does_not_depend_on_their_order(make_model: Build) -> None:
+    model = make_model()
+    seen: list[list[int]] = []
+    model.model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].data.tolist()))
+    texts = long_and_short(200)
+    model.encode(texts, batch_size=8)
+    model.encode(texts[::-1], batch_size=8)
+    assert len(seen) == 2 * 25
+    assert seen[:25] == seen[25:]
+
+
 def test_long_texts_are_cut_and_it_is_said(make_model: Build, caplog: pytest.LogCaptureFixture) -> None:
     model = make_model(max_tokens=3)
     with caplog.at_level(logging.WARNING):

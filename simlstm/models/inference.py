@@ -1,0 +1,94 @@
+"""Computing with a trained pair model: in evaluation mode, without gradients, in batches, nothing twice."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from simlstm.data.batching import pack
+from simlstm.models.siamese import SiameseModel
+
+_PAIRS_AT_ONCE = 4096
+
+
+def encode_tokens(model: SiameseModel, token_ids: Sequence[Sequence[int]], *, batch_size: int) -> Tensor:
+    """Turn tokenized texts into embeddings.
+
+    Equal texts are computed once. Batches hold texts of like length, and which texts share a batch follows from the set
+    of texts alone: in another order they get the same vectors to the last bit. Among other texts, or with another
+    batch_size, a vector is the same up to the rounding of the matrix products, whose order of additions follows from
+    their number of rows (float32 on CPU: seen up to 1.2e-6 where values are around 0.2).
+
+    Args:
+        model: Stays on its device and in its mode.
+        token_ids: Ids of each text; at least one id each.
+        batch_size: Most texts that are computed at once.
+
+    Returns:
+        float32 [n, D] on the CPU, in the order of the texts.
+
+    Raises:
+        ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    keys = [tuple(ids) for ids in token_ids]
+    distinct = sorted(set(keys), key=lambda ids: (len(ids), ids))
+    table = model.encoder.embedding
+    for ids in distinct:
+        if not ids or min(ids) < 0 or max(ids) >= table.num_embeddings:
+            raise ValueError(
+                f"token_ids must hold at least one id per text, each in 0..{table.num_embeddings - 1}; "
+                f"got {list(ids[:20])} for text {keys.index(ids)}"
+            )
+    # Allocated outside of inference mode, so that callers may use the result in training.
+    embeddings = torch.empty(len(distinct), model.encoder.output_size)
+    with _inference(model):
+        for start in range(0, len(distinct), batch_size):
+            tokens = pack(distinct[start : start + batch_size])
+            tokens = tokens.to(table.weight.device)  # type: ignore[arg-type]  # torch declares one overload of three
+            embeddings[start : start + batch_size] = model.encoder(tokens)
+    position = {ids: row for row, ids in enumerate(distinct)}
+    return embeddings[torch.tensor([position[ids] for ids in keys], dtype=torch.int64)]
+
+
+def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tensor) -> Tensor:
+    """Score pairs of embeddings with the pair head.
+
+    Args:
+        model: Stays on its device and in its mode.
+        embeddings1: float32 [n, D] on the CPU.
+        embeddings2: float32 [n, D] on the CPU.
+
+    Returns:
+        float32 [n] on the CPU.
+
+    Raises:
+        ValueError: If the shapes are not [n, D] twice, D as the encoder has it.
+    """
+    width = model.encoder.output_size
+    if embeddings1.shape != embeddings2.shape or embeddings1.shape[1] != width:
+        raise ValueError(
+            f"embeddings1 and embeddings2 must both be [n, {width}], "
+            f"got {list(embeddings1.shape)} and {list(embeddings2.shape)}"
+        )
+    device = model.encoder.embedding.weight.device
+    scores = torch.empty(len(embeddings1))
+    with _inference(model):
+        for start in range(0, len(scores), _PAIRS_AT_ONCE):
+            rows = slice(start, start + _PAIRS_AT_ONCE)
+            scores[rows] = model.head(embeddings1[rows].to(device), embeddings2[rows].to(device)).score
+    return scores
+
+
+@contextmanager
+def _inference(model: SiameseModel) -> Iterator[None]:
+    """Switch to evaluation without gradients, and back."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
