@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from simlstm.data.batching import pack
@@ -53,7 +55,7 @@ def encode_tokens(model: SiameseModel, token_ids: Sequence[Sequence[int]], *, ba
     return embeddings[torch.tensor([position[ids] for ids in keys], dtype=torch.int64)]
 
 
-def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tensor) -> Tensor:
+def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tensor) -> NDArray[np.float32]:
     """Score pairs of embeddings with the pair head.
 
     Args:
@@ -62,7 +64,7 @@ def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tens
         embeddings2: float32 [n, D] on the CPU.
 
     Returns:
-        float32 [n] on the CPU.
+        float32 [n].
 
     Raises:
         ValueError: If the shapes are not [n, D] twice, D as the encoder has it.
@@ -79,7 +81,8 @@ def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tens
         for start in range(0, len(scores), _PAIRS_AT_ONCE):
             rows = slice(start, start + _PAIRS_AT_ONCE)
             scores[rows] = model.head(embeddings1[rows].to(device), embeddings2[rows].to(device)).score
-    return scores
+    array: NDArray[np.float32] = scores.numpy()
+    return array
 
 
 @contextmanager

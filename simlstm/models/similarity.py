@@ -263,11 +263,8 @@ class SimilarityModel:
         Raises:
             ValueError: If the shapes are not [n, D] twice.
         """
-        scores = score_embeddings(
-            self.model, embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2")
-        )
-        array: NDArray[np.float32] = scores.numpy()
-        return array
+        first, second = embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2")
+        return score_embeddings(self.model, first, second)
 
     def probability(self, a: Sequence[str], b: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
         """Give the calibrated probability that two texts mean the same, as the calibration's data has it.
