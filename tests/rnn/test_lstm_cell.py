@@ -65,6 +65,20 @@ def test_frozen_parameters_get_no_gradient(frozen):
     assert all((parameter.grad is None) == (frozen in name) for name, parameter in ours.named_parameters())
 
 
+def test_results_are_the_callers_own():
+    _, ours = cells()
+    gradients = []
+    for spoil in (False, True):
+        results = ours(torch.ones(4, 3, dtype=torch.float64))
+        if spoil:
+            with torch.no_grad():
+                for result in results:
+                    result.fill_(torch.nan)
+        gradients.append(torch.autograd.grad(results, list(ours.parameters()), [torch.ones_like(c) for c in results]))
+    for clean, spoiled in zip(*gradients, strict=True):
+        assert torch.equal(clean, spoiled)
+
+
 def test_reads_and_copies_as_torchs():
     theirs, ours = cells(bias=False)
     assert repr(ours) == repr(theirs)

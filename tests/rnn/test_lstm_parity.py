@@ -216,3 +216,13 @@ def test_results_are_the_callers_own():
         gradients.append(torch.autograd.grad(results, list(ours.parameters()), ones))
     for spoiled, clean in zip(*gradients, strict=True):
         assert torch.equal(spoiled, clean)
+
+
+def test_gradients_that_arrive_are_not_written_to():
+    _, ours = pair(bidirectional=True)
+    y, (hT, cT) = ours(pack_sequence(sequences([3, 2])))
+    arriving = [torch.randn_like(result) for result in (y.data, hT, cT)]
+    copies = [gradient.clone() for gradient in arriving]
+    torch.autograd.grad([y.data, hT, cT], list(ours.parameters()), arriving)
+    for gradient, copy in zip(arriving, copies, strict=True):
+        assert torch.equal(gradient, copy)
