@@ -1,6 +1,5 @@
 """Train a checkpoint from pairs with scores or labels."""
 
-import json
 import logging
 import sys
 from functools import partial
@@ -11,10 +10,10 @@ import typer
 from rich.console import Console
 
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
-from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import load_config
 from simlstm.training.display import Display
 from simlstm.training.folder import RunFolder
+from simlstm.training.identity import saved_config
 from simlstm.training.interruption import Interrupted
 from simlstm.training.loop import DivergedError
 from simlstm.training.run import train
@@ -51,7 +50,7 @@ def main(
         return
     try:
         if resume and config is None and not settings and not any(value is not None for value in flags.values()):
-            experiment = _saved_config(out)
+            experiment = saved_config(RunFolder(out))
         else:
             experiment = load_config(config, overrides=settings or (), flags=flags)
         fit = None
@@ -69,6 +68,8 @@ def main(
     except Interrupted as stop:
         print(f"{stop}\ngo on with: {_resume_command()}", file=sys.stderr)
         raise typer.Exit(128 + stop.signal_number) from None
+    except KeyboardInterrupt:  # before the first step: there is nothing to save yet
+        raise typer.Exit(130) from None
     except (ValueError, ImportError, OSError, DivergedError) as error:
         print(f"train: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -81,14 +82,6 @@ def main(
 
 def _source(path: str, format: str | None) -> dict[str, str]:
     return {"path": path} if format is None else {"path": path, "format": format}
-
-
-def _saved_config(out: Path) -> TrainingConfig:
-    """Return the configuration of the run in a folder, so that ``--resume --out F`` is enough."""
-    description = RunFolder(out).state.description()
-    if description is None:
-        raise ValueError(f"{out}: no run to resume, and no --config to start one")
-    return TrainingConfig.model_validate_json(json.dumps(description["config"]))
 
 
 def _resume_command() -> str:

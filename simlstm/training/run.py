@@ -1,7 +1,7 @@
 """A whole training run: from a configuration to a checkpoint folder."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from simlstm.training.config_file import ConfigError
 from simlstm.training.corpus import Corpus
 from simlstm.training.display import Display
 from simlstm.training.folder import RunFolder
+from simlstm.training.identity import describe_run, identity, refuse_differences
 from simlstm.training.journal import Journal
 from simlstm.training.loop import Trainer
 from simlstm.training.objective import Objective
@@ -86,12 +87,12 @@ def train(
     saved = folder.state.load() if description is not None else None
     if description is None or saved is None:
         start = build_start(config, data)
-        description = _describe(config, data, start)
+        description = describe_run(config, data, start)
         objective = _objective(config, data, start.config)
         folder.clear()
         folder.state.begin(description, start.tokenizer.to_json())
     else:
-        _refuse_differences(description, _identity(config, data))
+        refuse_differences(description, identity(config, data))
         model_config = ModelConfig.model_validate(description["model"])
         tokenizer = Tokenizer.from_json(folder.state.tokenizer(), segmenter=model_config.segmenter)
         start = Start(tokenizer, model_config, rebuild_model(config, model_config), description["notes"])
@@ -178,43 +179,6 @@ def _finish(
     }
     model.save_pretrained(folder.path)
     return TrainingResult(folder.path, metrics)
-
-
-def _identity(config: TrainingConfig, data: RunData) -> dict[str, Any]:
-    """Return what must be the same for a run to be resumed."""
-    return {
-        "config": config.model_dump(mode="json"),
-        "data": {"train": describe_data(data.train), "dev": describe_data([data.dev])[0]},
-    }
-
-
-def _describe(config: TrainingConfig, data: RunData, start: Start) -> dict[str, Any]:
-    """Return what ``state/run.json`` keeps."""
-    return {**_identity(config, data), "model": start.config.model_dump(mode="json"), "notes": start.notes}
-
-
-def _refuse_differences(description: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Refuse to resume with another configuration or other data, naming every key that differs."""
-    earlier, now = dict(_flat(description["config"])), dict(_flat(identity["config"]))
-    lines = [
-        f"[{key.partition('.')[0]}] {key.partition('.')[2]}: the run was started with {earlier.get(key)!r}, got "
-        f"{now.get(key)!r}"
-        for key in sorted(earlier.keys() | now.keys())
-        if earlier.get(key) != now.get(key)
-    ]
-    if not lines and description["data"] != identity["data"]:
-        lines = ["[data]: the files have changed since the run was started (their hashes differ)"]
-    if lines:
-        raise ConfigError("cannot resume:\n" + "\n".join(lines))
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Spell nested tables as dotted keys."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _objective(config: TrainingConfig, data: RunData, model: ModelConfig) -> Objective:

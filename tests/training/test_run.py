@@ -153,6 +153,7 @@ def test_settings_of_all_kinds_train(graded, tiny, run, tmp_path, settings):
     result = run(tiny(graded, training__epochs=1, **settings), tmp_path / "run")
     steps = 4 if "training__accumulation_steps" in settings else 12
     assert result.metrics["steps"] == steps
+    assert result.metrics["sentences"] == 2 * 96  # every row once, however the batches make steps
     SimilarityModel.from_pretrained(tmp_path / "run").score(["a man"], ["a woman"])
 
 

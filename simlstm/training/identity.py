@@ -1,0 +1,75 @@
+"""What makes a run the same run: its configuration and its data."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from simlstm.training.build import Start
+from simlstm.training.config import TrainingConfig
+from simlstm.training.config_file import ConfigError
+from simlstm.training.folder import RunFolder, RunFolderError
+from simlstm.training.provenance import describe_data
+from simlstm.training.run_data import RunData
+
+
+def identity(config: TrainingConfig, data: RunData) -> dict[str, Any]:
+    """Return what must be the same for a run to be resumed."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "data": {"train": describe_data(data.train), "dev": describe_data([data.dev])[0]},
+    }
+
+
+def describe_run(config: TrainingConfig, data: RunData, start: Start) -> dict[str, Any]:
+    """Return what ``state/run.json`` keeps; ``given`` has only the keys that were set, which some checks ask about."""
+    return {
+        **identity(config, data),
+        "given": config.model_dump(mode="json", exclude_unset=True),
+        "model": start.config.model_dump(mode="json"),
+        "notes": start.notes,
+    }
+
+
+def refuse_differences(description: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Refuse to resume with another configuration or other data.
+
+    Args:
+        description: Of the run as it was started.
+        current: The `identity` of what is asked for now.
+
+    Raises:
+        ConfigError: Naming every key that differs.
+    """
+    earlier, now = dict(_flat(description["config"])), dict(_flat(current["config"]))
+    lines = [
+        f"[{key.partition('.')[0]}] {key.partition('.')[2]}: the run was started with {earlier.get(key)!r}, got "
+        f"{now.get(key)!r}"
+        for key in sorted(earlier.keys() | now.keys())
+        if earlier.get(key) != now.get(key)
+    ]
+    if not lines and description["data"] != current["data"]:
+        lines = ["[data]: the files have changed since the run was started (their hashes differ)"]
+    if lines:
+        raise ConfigError("cannot resume:\n" + "\n".join(lines))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Spell nested tables as dotted keys."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def saved_config(folder: RunFolder) -> TrainingConfig:
+    """Return the configuration of the run that was stopped in a folder.
+
+    Raises:
+        RunFolderError: When there is none.
+    """
+    description = folder.state.description()
+    if description is None:
+        raise RunFolderError(f"{folder.path}: no run to resume, and no --config to start one")
+    # Through JSON, where a list may stand for a tuple.
+    return TrainingConfig.model_validate_json(json.dumps(description["given"]))
