@@ -1,11 +1,9 @@
 """Measure a checkpoint on a data set."""
 
-import contextlib
 import json
 import logging
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,14 +15,8 @@ from rich.table import Table
 from simlstm.data.formats import read_pairs
 from simlstm.evaluation.evaluate import evaluate_model
 from simlstm.evaluation.overlap import count_overlap
+from simlstm.evaluation.precision import Precision, arithmetic
 from simlstm.models.similarity import SimilarityModel
-
-
-class Precision(StrEnum):
-    """Arithmetic of the encoder."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
 
 
 def main(
@@ -45,7 +37,7 @@ def main(
     try:
         loaded = SimilarityModel.from_pretrained(model, device=device)
         pairs = read_pairs(data, format=format)
-        with _precision(loaded.device, dtype):
+        with arithmetic(loaded.device, dtype):
             metrics = evaluate_model(loaded, pairs, batch_size=batch_size)
         overlap = count_overlap(pairs, [read_pairs(source, format=format) for source in train]) if train else None
     except (ValueError, ImportError, OSError, RuntimeError) as error:
@@ -78,13 +70,6 @@ def main(
         report["train_overlap"] = asdict(overlap)
     if json_file is not None:
         json_file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _precision(device: torch.device, dtype: Precision) -> contextlib.AbstractContextManager[object]:
-    """Autocast when bfloat16 is asked for."""
-    if dtype is Precision.bfloat16:
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
 
 
 if __name__ == "__main__":
