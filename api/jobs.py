@@ -1,6 +1,7 @@
 """The unit of work between the event loop and the worker: one request's sentences, and what came of them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,9 +60,8 @@ class Job:
 
     def resolve(self, result: Outcome | Exception) -> None:
         """Hand the result to the waiting request, from any thread; a request that no longer waits is left alone."""
-        loop = self.future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._settle, result)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.future.get_loop().call_soon_threadsafe(self._settle, result)
 
     def _settle(self, result: Outcome | Exception) -> None:
         if self.future.done():
