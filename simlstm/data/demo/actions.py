@@ -3,11 +3,11 @@
 from simlstm.data.demo.taxonomy import parse_taxonomy
 
 ACTIONS = parse_taxonomy("""
-body.food.eat: eat
+body.food.eat: eat dine
 body.food.try: taste
 body.liquid.drink: drink
 make.food.heat: cook bake
-make.food.cut: cut
+make.food.cut: cut peel
 make.meal.any: make_dinner
 care.clean.water: wash
 care.clean.dry: clean
@@ -65,7 +65,7 @@ speak.judge.good: praise
 speak.judge.bad: scold
 speak.polite.thank: thank
 speak.polite.greet: greet
-speak.far.any: call
+speak.far.any: call phone
 speak.ask.any: interview
 stay.wait.any: wait_for wait
 stay.wait.line: queue

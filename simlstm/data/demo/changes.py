@@ -20,24 +20,18 @@ from simlstm.data.demo.sampling import (
 from simlstm.data.demo.taxonomy import Taxonomy, relatedness
 
 _TRIES = 12
-_TOLERANCE = 0.4
+_TOLERANCE = 0.3
 
 
-def partner(meaning: Meaning, wanted: float, rng: Random) -> Meaning:
-    """Return a meaning whose score with ``meaning`` is near ``wanted``, the nearest of up to 12 proposals."""
+def partner(meaning: Meaning, wanted: float, rng: Random) -> Meaning | None:
+    """Return a meaning whose score with ``meaning`` is near ``wanted``; None when a few proposals were not."""
     if wanted >= HIGHEST_SCORE:
         return meaning
-    best, best_distance = draw_meaning(rng), float("inf")
     for _ in range(_TRIES):
         proposal = _propose(meaning, wanted, rng)
-        if proposal is None or proposal == meaning:
-            continue
-        distance = abs(gold_score(meaning, proposal) - wanted)
-        if distance < best_distance:
-            best, best_distance = proposal, distance
-        if distance <= _TOLERANCE:
-            break
-    return best
+        if proposal and proposal != meaning and abs(gold_score(meaning, proposal) - wanted) <= _TOLERANCE:
+            return proposal
+    return None
 
 
 def _propose(meaning: Meaning, wanted: float, rng: Random) -> Meaning | None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from simlstm.data.demo.chinese_nouns import definite_phrase, noun_phrase, object_phrase
 from simlstm.data.demo.chinese_phrases import ADVERBS, PLACE_PHRASES, TIME_PHRASES
 from simlstm.data.demo.chinese_words import CHINESE_NOUNS, verbs_for
-from simlstm.data.demo.choice import chance, pick
+from simlstm.data.demo.choice import chance, pick, pick_word
 from simlstm.data.demo.circumstances import TIMES
-from simlstm.data.demo.meaning import Meaning
+from simlstm.data.demo.meaning import SOMEONE, Meaning
 from simlstm.data.demo.rules import RULES
 
 
@@ -46,7 +46,7 @@ def chinese(meaning: Meaning, rng: Random) -> str:
 
 def _active(meaning: Meaning, manner: str, rng: Random) -> _Clause:
     verb = verbs_for(meaning.action, meaning.agent.noun, meaning.patient.noun if meaning.patient else None)
-    body = pick(rng, verb.verbs)
+    body = pick_word(rng, verb.verbs)
     if meaning.patient:
         body = body.replace("{}", object_phrase(meaning, rng))
     return _Clause("", manner + body)
@@ -96,6 +96,8 @@ def _existence(meaning: Meaning, place: str, body: str, rng: Random) -> str:
         noun = pick(rng, CHINESE_NOUNS[meaning.agent.noun].words)
         return f"没有{noun}在{place}{plain}。"
     agent = noun_phrase(meaning.agent, rng, definite=False)
+    if meaning.agent == SOMEONE and chance(rng, 0.6):
+        agent = "人"
     if place and chance(rng, 0.6):
         return f"{place}有{agent}{under_way}{plain}。"
     return f"有{agent}{under_way}{place}{plain}。"

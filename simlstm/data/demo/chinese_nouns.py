@@ -4,7 +4,7 @@ from random import Random
 
 from simlstm.data.demo.chinese_phrases import ADJECTIVES, NUMBERS
 from simlstm.data.demo.chinese_words import CHINESE_NOUNS
-from simlstm.data.demo.choice import chance, pick
+from simlstm.data.demo.choice import chance, pick, pick_word
 from simlstm.data.demo.meaning import Entity, Meaning
 from simlstm.data.demo.nouns import NOUNS, UNCOUNTED
 from simlstm.data.demo.rules import RULES
@@ -23,7 +23,8 @@ def noun_phrase(entity: Entity, rng: Random, *, definite: bool | None = None) ->
         return _number(entity.quantity, rng) + measure + _bare(entity, rng)
     if entity.quantity == "many":
         return pick(rng, ("很多", "许多", "不少")) + _bare(entity, rng)
-    return pick(rng, ("一些", f"几{measure}")) + _bare(entity, rng)
+    some = ("一些", f"几{measure}", "一群" if NOUNS[entity.noun][0] in {"people", "animal"} else "一些")
+    return pick(rng, some) + _bare(entity, rng)
 
 
 def definite_phrase(entity: Entity, rng: Random) -> str:
@@ -61,5 +62,5 @@ def _number(count: int, rng: Random) -> str:
 
 
 def _bare(entity: Entity, rng: Random) -> str:
-    attribute = pick(rng, ADJECTIVES[entity.attribute]) if entity.attribute else ""
-    return attribute + pick(rng, CHINESE_NOUNS[entity.noun].words)
+    attribute = pick_word(rng, ADJECTIVES[entity.attribute]) if entity.attribute else ""
+    return attribute + pick_word(rng, CHINESE_NOUNS[entity.noun].words)

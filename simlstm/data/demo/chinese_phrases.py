@@ -4,6 +4,7 @@ from simlstm.data.demo.english_words import split_entries
 
 # What follows 在.
 PLACE_PHRASES = split_entries("""
+room: 房间里, 屋里 · sofa: 沙发上 · bed: 床上 · bench: 长椅上 · under_tree: 树下, 大树下
 park: 公园里, 公园 · garden: 花园里 · yard: 院子里, 后院里 · grass: 草地上, 草坪上 · field: 田野里, 田野上
 forest: 森林里, 树林里 · mountains: 山里, 山上 · farm: 农场里, 农场 · zoo: 动物园里, 动物园 · beach: 海滩上, 沙滩上
 riverside: 河边 · lakeside: 湖边 · sea: 海里, 大海里 · river: 河里 · lake: 湖里 · pool: 游泳池里, 泳池里
@@ -27,7 +28,7 @@ next_week: 下周, 下个星期 · every_day: 每天, 天天 · weekends: 周末
 
 ADVERBS = split_entries("""
 slowly: 慢慢地, 缓慢地 · quickly: 快速地, 迅速地, 很快地 · happily: 高兴地, 开心地, 快乐地 · angrily: 生气地, 愤怒地
-quietly: 安静地, 静静地 · loudly: 大声地 · carefully: 小心地, 仔细地 · gently: 轻轻地, 温柔地 · alone: 独自, 一个人
+quietly: 安静地, 静静地 · loudly: 大声地 · carefully: 小心地, 仔细地 · gently: 轻轻地, 温柔地 · alone: 独自, 独自一人
 """)
 
 ADJECTIVES = split_entries("""

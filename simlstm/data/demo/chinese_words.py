@@ -10,23 +10,23 @@ from simlstm.data.demo.taxonomy import select
 _NOUNS = """
 man:个名:男人,男子,男士 · woman:个名:女人,女子,女士 · person:个:人 · boy:个名:男孩,男孩子,小男孩
 girl:个名:女孩,女孩子,小女孩 · child:个:孩子,小孩,儿童 · baby:个:婴儿,宝宝 · teenager:个名:青少年,少年
-mother:位:母亲,妈妈 · father:位:父亲,爸爸 · grandmother:位:奶奶,祖母 · grandfather:位:爷爷,祖父 · brother:个位:兄弟
-sister:个位:姐妹 · student:个名:学生 · teacher:位个:老师,教师 · professor:位个:教授 · doctor:位名:医生,大夫
+mother:位:母亲,妈妈 · father:位:父亲,爸爸 · grandmother:位:奶奶,祖母 · grandfather:位:爷爷,祖父 · brother:位个:哥哥
+sister:位个:姐姐 · student:个名:学生 · teacher:位个:老师,教师 · professor:位个:教授 · doctor:位名:医生,大夫
 nurse:位名:护士 · police_officer:名个:警察,警官 · firefighter:名个:消防员 · soldier:名个:士兵,军人 · cook:位名:厨师
 waiter:名个:服务员 · seller:个名:售货员,店员 · customer:位名:顾客,客人 · driver:名个:司机,驾驶员 · pilot:名位:飞行员
 worker:名个:工人 · mechanic:名个:机械师,技工 · carpenter:名个:木匠,木工 · farmer:个名:农民,农夫 · gardener:名个:园丁
 singer:名位:歌手,歌唱家 · musician:位名:音乐家,乐手 · dancer:名位:舞蹈演员,舞者 · actor:名位:演员 · clown:个名:小丑
 painter:位名:画家 · photographer:位名:摄影师 · engineer:名位:工程师 · scientist:位名:科学家 · programmer:名个:程序员
 writer:位名:作家 · journalist:名位:记者 · lawyer:名位:律师 · athlete:名个:运动员 · coach:名位:教练 · friend:位个:朋友
-neighbor:位个:邻居 · tourist:名个:游客,旅客 · thief:个名:小偷,盗贼 · dog:只条:狗,犬 · puppy:只条:小狗,幼犬
+neighbor:位个:邻居 · tourist:名个:游客,旅客 · thief:个名:小偷,盗贼 · dog:只条:狗,狗狗 · puppy:只条:小狗,幼犬
 cat:只:猫,猫咪 · kitten:只:小猫,幼猫 · rabbit:只:兔子 · horse:匹:马 · donkey:头:驴 · cow:头:牛,奶牛 · sheep:只:绵羊
 goat:只:山羊 · pig:头只:猪 · chicken:只:鸡 · duck:只:鸭子 · goose:只:鹅 · lion:头只:狮子 · tiger:只头:老虎
 bear:头只:熊 · panda:只:熊猫,大熊猫 · wolf:只匹:狼 · fox:只:狐狸 · elephant:头:大象 · giraffe:只:长颈鹿 · deer:只头:鹿
 zebra:匹只:斑马 · monkey:只:猴子 · squirrel:只:松鼠 · mouse:只:老鼠 · bird:只:鸟,鸟儿 · parrot:只:鹦鹉
 eagle:只:鹰,老鹰 · owl:只:猫头鹰 · fish:条:鱼 · shark:条头:鲨鱼 · dolphin:只条:海豚 · whale:头条:鲸鱼 · turtle:只:乌龟
 snake:条:蛇 · frog:只:青蛙 · butterfly:只:蝴蝶 · bee:只:蜜蜂 · ant:只:蚂蚁 · spider:只:蜘蛛 · car:辆:汽车,轿车
-taxi:辆:出租车,的士 · bus:辆:公交车,公共汽车 · truck:辆:卡车,货车 · ambulance:辆:救护车 · bicycle:辆:自行车,单车
-motorcycle:辆:摩托车 · scooter:辆:踏板车 · train:列:火车,列车 · tram:辆:电车 · boat:条艘:小船,小艇 · ship:艘:轮船,船舶
+taxi:辆:出租车,计程车 · bus:辆:公交车,公共汽车 · truck:辆:卡车,货车 · ambulance:辆:救护车 · bicycle:辆:自行车,单车
+motorcycle:辆:摩托车 · scooter:辆:踏板车 · train:列:火车,列车 · tram:辆:电车 · boat:条艘:小船,小艇 · ship:艘:轮船,船
 plane:架:飞机 · helicopter:架:直升机,直升飞机 · tractor:辆台:拖拉机 · apple:个:苹果 · pear:个:梨,梨子 · peach:个:桃子
 banana:根个:香蕉 · orange:个:橙子 · lemon:个:柠檬 · strawberry:颗个:草莓 · watermelon:个:西瓜 · tomato:个:西红柿,番茄
 potato:个:土豆,马铃薯 · carrot:根:胡萝卜 · onion:个:洋葱 · cucumber:根:黄瓜 · cabbage:棵颗:白菜,卷心菜
@@ -44,7 +44,8 @@ lamp:盏:灯,台灯 · mirror:面:镜子 · clock:个:钟,时钟 · plate:个:�
 pot:口个:锅 · knife:把:刀,刀子 · spoon:把个:勺子,汤匙 · bag:个:包,手提包 · basket:个:篮子 · backpack:个:背包,双肩包
 suitcase:个:行李箱,旅行箱 · box:个:箱子,盒子 · book:本:书,书籍 · novel:本部:小说 · newspaper:份:报纸
 magazine:本:杂志 · letter:封:信,信件 · email:封:电子邮件,邮件 · report:份:报告 · article:篇:文章 · poem:首:诗,诗歌
-story:个:故事 · song:首:歌,歌曲 · movie:部:电影,影片 · video:个段:视频,录像 · photo:张:照片,相片 · painting:幅:画,油画
+story:个:故事 · song:首:歌,歌曲 · music::音乐 · movie:部:电影,影片 · video:个段:视频,录像 · photo:张:照片,相片
+painting:幅:画,油画
 phone:部个:手机,电话机 · computer:台:电脑,计算机 · camera:台部:相机,照相机 · television:台:电视机 · radio:台:收音机
 machine:台:机器 · robot:个台:机器人 · watch:块只:手表 · ring:枚个:戒指 · necklace:条:项链 · umbrella:把:雨伞,伞
 key:把:钥匙 · wallet:个:钱包 · ticket:张:票 · gift:份件:礼物,礼品 · hammer:把:锤子 · ladder:架个:梯子 · rope:根条:绳子
@@ -57,7 +58,8 @@ blanket:条:毯子,毛毯 · towel:条:毛巾 · mountain:座:山 · stone:块:�
 # Where the verb takes “了” is marked by |, where the object stands by {}: after the verb when it is not said.
 # concept: verbs: after 把 : after 被 : after 正在被 (- : none)
 _VERBS = """
-eat:吃:吃掉,吃完:吃掉,吃完:- · taste:品尝,尝:-:-:- · drink:喝:喝掉,喝完:喝掉,喝完:- · cook:煮:煮好,煮熟:煮熟:-
+eat:吃:吃掉,吃完:吃掉,吃完:- · dine:吃|饭,用|餐:-:-:- · peel:给{}削|皮,给{}去|皮:-:-:- · taste:品尝,尝:-:-:-
+drink:喝:喝掉,喝完:喝掉,喝完:- · cook:煮:煮好,煮熟:煮熟:-
 bake:烤,烘烤:烤好:烤好:- · cut:切:切开,切好:切开:- · make_dinner:做|晚饭,准备|晚饭,做|晚餐:-:-:-
 wash:洗,清洗:洗干净:洗干净:清洗 · clean:擦,擦洗:擦干净:擦干净:擦洗 · buy:买,购买:买下来:买走,买下:-
 sell:卖,出售:卖掉:卖掉:出售 · steal:偷,偷窃:偷走:偷走:- · send:寄,寄送:寄走,寄出去:寄走,寄出去:-
@@ -71,12 +73,13 @@ build:建造,修建,建:建好,建成:建好,建成:建造 · make:做,制作:�
 repair:修,修理,维修:修好:修好:修理,维修 · use:用,使用:-:-:使用 · break:打破,打碎:打破,打碎:打破,打碎:-
 hit:打,击打:-:打:- · bite:咬:咬伤:咬伤,咬:- · push:推:推开:推开:- · pull:拉,拖:拉走,拖走:拉走,拖走:-
 carry:搬,搬运:搬走:搬走:搬运 · lift:抬,举:抬起来,举起来:抬起来,举起来:- · throw:扔,抛:扔出去,抛出去:扔出去,抛出去:-
-kick:踢:踢开:踢开:- · hold:拿着,握着:-:-:- · catch:抓,捕捉:抓住,捉住:抓住,捉住:- · chase:追,追赶:-:-:追赶
+kick:踢:踢开:踢开:- · hold:拿着:-:-:- · catch:抓,捕捉:抓住,捉住:抓住,捉住:- · chase:追,追赶:-:-:追赶
 follow:跟随,尾随:-:-:跟踪,尾随 · hug:拥抱:-:-:- · kiss:亲,亲吻:-:亲:- · stroke:抚摸,摸:-:-:抚摸
 feed:喂,喂养:喂饱:喂饱:- · help:帮助,帮:-:-:- · rescue:救,营救,救助:救出来,救下来:救出来,救下来:营救
 examine:检查,给{}做|检查:-:-:检查 · teach:教,教导:-:-:- · train:训练:训练好:-:训练
 praise:表扬,称赞,夸奖:-:表扬,称赞,夸奖:表扬 · scold:批评,责备,责骂:-:批评,责骂:批评 · thank:感谢,向{}道|谢:-:-:-
-greet:向{}打|招呼,跟{}打|招呼,问候:-:-:- · call:给{}打|电话,给{}拨打|电话:-:-:- · interview:采访:-:采访:采访
+greet:向{}打|招呼,跟{}打|招呼,问候:-:-:- · phone:打|电话:-:-:- · call:给{}打|电话,给{}拨打|电话:-:-:-
+interview:采访:-:采访:采访
 wait_for:等,等待,等候:-:-:- · wait:等待,等候:-:-:- · queue:排|队,站|队:-:-:- · visit:看望,探望,拜访:-:-:-
 open:打开,开:打开:打开:- · close:关,关闭:关上:关上:- · find:找到,发现:-:找到,发现:- · lose:弄丢,丢失,遗失:弄丢:弄丢:-
 look_for:找,寻找:-:-:寻找 · hide:藏,隐藏:藏起来:藏起来:- · wear:穿着:-:-:- · climb:爬,攀爬:-:-:- · jump:跳,跳跃:-:-:-
@@ -113,7 +116,7 @@ _PATIENT_VERBS = (
     ("cook", "beef potato", "煮,炖"),
     ("sell", "food", "卖,出售"),
     ("send", "email", "发,发送"),
-    ("hold", "umbrella balloon", "拿着"),
+    ("peel", "banana orange", "剥"),
 )
 
 

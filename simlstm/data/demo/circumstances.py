@@ -5,6 +5,8 @@ from simlstm.data.demo.taxonomy import parse_taxonomy, select
 
 PLACES = parse_taxonomy("""
 outdoor.green.garden: park garden
+outdoor.green.shade: under_tree
+outdoor.green.seat: bench
 outdoor.green.home: yard
 outdoor.green.open: grass field
 outdoor.green.trees: forest
@@ -23,6 +25,8 @@ city.cars.any: parking_lot
 indoor.whole.any: home
 indoor.food.any: kitchen
 indoor.rest.any: living_room bedroom
+indoor.any.any: room
+indoor.soft.any: sofa bed
 indoor.wash.any: bathroom
 indoor.cars.any: garage
 learn.room.any: school classroom
@@ -154,11 +158,11 @@ DESCRIBED = {
 HABITATS = {
     noun: frozenset(select(PLACES, places))
     for nouns, places in {
-        "animal.pet": "outdoor.green outdoor.animal.farm city.road indoor.whole indoor.rest shore",
-        "animal.farm": "outdoor.green.open outdoor.green.home outdoor.animal city.road shore",
-        "animal.wild": "outdoor !yard water.fresh",
+        "animal.pet": "outdoor.green outdoor.animal.farm city.road indoor !kitchen !bathroom !garage shore",
+        "animal.farm": "outdoor.green.open outdoor.green.home under_tree outdoor.animal city.road shore",
+        "animal.wild": "outdoor !yard !bench water.fresh",
         "squirrel mouse": "outdoor.green outdoor.animal",
-        "animal.bird animal.insect animal.reptile": "outdoor shore air",
+        "animal.bird animal.insect animal.reptile": "outdoor !bench shore air",
         "duck goose": "outdoor.green outdoor.animal shore water.fresh air",
         "animal.water": "water !pool outdoor.animal.zoo",
         "vehicle": "city water !pool travel air",

@@ -17,9 +17,11 @@ from simlstm.data.pairs import PairData
 Split = Literal["train", "dev", "test"]
 Language = Literal["en", "zh", "both"]
 
+_Speaker = Callable[[Meaning, Random], str]
+
 _SIZES: dict[str, int] = {"train": 12_000, "dev": 1_000, "test": 1_000}  # of both languages together
 _SHARES: dict[str, range] = {"train": range(70), "dev": range(70, 85), "test": range(85, 100)}  # of 100 parts
-_SPEAKERS: dict[str, Callable[[Meaning, Random], str]] = {"en": english, "zh": chinese}
+_SPEAKERS: dict[str, _Speaker] = {"en": english, "zh": chinese}
 _SAME_MEANING_SHARE = 0.07
 _MIDDLE_SCORE = 2.5
 _REPHRASINGS = 60
@@ -86,24 +88,29 @@ def _stream(language: str, split: Split, seed: int) -> Iterator[tuple[str, str, 
     seen: set[tuple[str, str]] = set()
     while True:
         wanted = HIGHEST_SCORE * rng.random() / (1 - _SAME_MEANING_SHARE)
-        first = draw_meaning(rng)
-        second = partner(first, wanted, rng)
-        wordings = _wordings(first, speak, split, rng)
-        others = _wordings(second, speak, split, rng)
-        sentence = next(wordings, None)
-        if sentence is None:
-            continue
-        score = gold_score(first, second)
-        candidates = [other for other in islice(others, 2) if other != sentence and (sentence, other) not in seen]
-        if not candidates:
-            continue
-        # The wording that misleads who only counts words: unlike where the meanings are alike, and alike where not.
-        candidates.sort(key=partial(_overlap, sentence), reverse=score < _MIDDLE_SCORE)
-        seen.add((sentence, candidates[0]))
-        yield f"demo-{language}-{split}-{len(seen)}", sentence, candidates[0], score
+        pair = None
+        while pair is None or pair[:2] in seen:
+            pair = _draw_pair(wanted, speak, split, rng)
+        seen.add(pair[:2])
+        yield f"demo-{language}-{split}-{len(seen)}", *pair
 
 
-def _wordings(meaning: Meaning, speak: Callable[[Meaning, Random], str], split: Split, rng: Random) -> Iterator[str]:
+def _draw_pair(wanted: float, speak: _Speaker, split: Split, rng: Random) -> tuple[str, str, float] | None:
+    """Return two sentences and a score near the one wanted; None when the draw gave none that belong to the part."""
+    first = draw_meaning(rng)
+    second = partner(first, wanted, rng)
+    if second is None:
+        return None
+    sentence = next(_wordings(first, speak, split, rng), None)
+    others = [other for other in islice(_wordings(second, speak, split, rng), 2) if other != sentence]
+    if sentence is None or not others:
+        return None
+    # The wording that misleads who only counts words: unlike where the meanings are alike, and alike where not.
+    others.sort(key=partial(_overlap, sentence), reverse=wanted < _MIDDLE_SCORE)
+    return sentence, others[0], gold_score(first, second)
+
+
+def _wordings(meaning: Meaning, speak: _Speaker, split: Split, rng: Random) -> Iterator[str]:
     """Yield sentences of this meaning that belong to the part; few or none when its wordings belong elsewhere."""
     for _ in range(_REPHRASINGS):
         sentence = speak(meaning, rng)

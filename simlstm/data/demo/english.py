@@ -3,12 +3,12 @@
 from random import Random
 from typing import NamedTuple
 
-from simlstm.data.demo.choice import chance, pick
+from simlstm.data.demo.choice import chance, pick, pick_word
 from simlstm.data.demo.circumstances import TIMES
 from simlstm.data.demo.english_phrases import ADJECTIVES, ADVERBS, NUMBERS, PLACE_PHRASES, TIME_PHRASES
 from simlstm.data.demo.english_words import ENGLISH_NOUNS, ENGLISH_VERBS, EnglishVerb
-from simlstm.data.demo.meaning import Entity, Meaning
-from simlstm.data.demo.nouns import UNCOUNTED
+from simlstm.data.demo.meaning import SOMEONE, Entity, Meaning
+from simlstm.data.demo.nouns import NOUNS, UNCOUNTED
 
 _VOWELS = frozenset("aeiou")
 
@@ -30,10 +30,10 @@ def english(meaning: Meaning, rng: Random) -> str:
     """
     time = pick(rng, TIME_PHRASES[meaning.time])
     place = pick(rng, PLACE_PHRASES[meaning.place]) if meaning.place else ""
-    verb = pick(rng, ENGLISH_VERBS[meaning.action])
+    verb = pick_word(rng, ENGLISH_VERBS[meaning.action])
     adverb, before_verb = "", ""
     if meaning.manner:
-        adverb = pick(rng, ADVERBS[meaning.manner])
+        adverb = pick_word(rng, ADVERBS[meaning.manner])
         if adverb.endswith("ly") and chance(rng, 0.35):
             adverb, before_verb = "", adverb
     front, end = _arrange(time, place, rng)
@@ -127,11 +127,13 @@ def _negate(helper: str, rng: Random) -> str:
 
 def _noun_phrase(entity: Entity, rng: Random, *, negated: bool, definite: bool | None = None) -> _NounPhrase:
     """Say an entity; ``definite`` None: either; ``negated``: the object of a negated verb (any apples)."""
-    noun = pick(rng, ENGLISH_NOUNS[entity.noun])
+    noun = pick_word(rng, ENGLISH_NOUNS[entity.noun])
     if entity.noun in UNCOUNTED:
         return _NounPhrase(noun.singular, is_plural=False)
-    adjective = pick(rng, ADJECTIVES[entity.attribute]) if entity.attribute else ""
+    adjective = pick_word(rng, ADJECTIVES[entity.attribute]) if entity.attribute else ""
     if definite is None:
+        if entity == SOMEONE and chance(rng, 0.4):
+            return _NounPhrase(pick(rng, ("someone", "somebody")), is_plural=False)
         definite = chance(rng, 0.35)
     if isinstance(entity.quantity, int):
         is_plural = entity.quantity > 1
@@ -146,6 +148,8 @@ def _noun_phrase(entity: Entity, rng: Random, *, negated: bool, definite: bool |
         choices = ("the",)
     elif negated:
         choices = ("any",)
+    elif NOUNS[entity.noun][0] in {"people", "animal"} and chance(rng, 0.15):
+        return _NounPhrase(_join("a group of", adjective, noun.plural), is_plural=False)
     is_plural = not noun.units or noun.always_plural
     return _NounPhrase(_join(pick(rng, choices), adjective, noun.singular if noun.units else noun.plural), is_plural)
 

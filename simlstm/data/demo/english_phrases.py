@@ -4,6 +4,8 @@ from simlstm.data.demo.circumstances import ATTRIBUTES
 from simlstm.data.demo.english_words import split_entries
 
 PLACE_PHRASES = split_entries("""
+room: in the room · sofa: on the sofa, on the couch · bed: on the bed · bench: on the bench, on a bench
+under_tree: under the tree, under a tree
 park: in the park, at the park · garden: in the garden · yard: in the yard, in the backyard
 grass: on the grass, on the lawn · field: in the field, in the meadow · forest: in the forest, in the woods
 mountains: in the mountains · farm: on the farm, at the farm · zoo: at the zoo, in the zoo

@@ -48,7 +48,8 @@ _IRREGULAR_PLURALS = {
 
 # The first word is inflected; the object goes to the end; * has no passive.
 _VERBS = """
-eat: eat, consume · taste: taste, try · drink: drink, sip · cook: cook, prepare · bake: bake · cut: cut, slice, cut up
+eat: eat, consume · dine: eat, have a meal, dine · peel: peel, remove the skin of* · taste: taste, try
+drink: drink, sip · cook: cook, prepare · bake: bake · cut: cut, slice, cut up
 make_dinner: make dinner, cook dinner, prepare dinner · wash: wash · clean: clean, wipe · buy: buy, purchase
 sell: sell · steal: steal · send: send, mail · receive: receive, get* · read: read · write: write
 tell: tell, narrate · paint: paint, draw · sing_song: sing, perform · sing: sing · play_instrument: play, perform on*
@@ -63,10 +64,11 @@ chase: chase, run after, pursue · follow: follow, walk behind* · hug: hug, emb
 kiss: kiss, give a kiss to* · stroke: stroke, pet, caress · feed: feed, give food to* · help: help, assist, aid
 rescue: rescue, save · examine: examine, check · teach: teach, instruct · train: train · praise: praise, compliment
 scold: scold, criticize, tell off · thank: thank, say thanks to* · greet: greet, say hello to*
-call: call, phone, telephone · interview: interview, ask questions of* · wait_for: wait for*, await · wait: wait
+call: call, phone, telephone · phone: make a phone call, talk on the phone · interview: interview, ask questions of*
+wait_for: wait for*, await · wait: wait
 queue: stand in line, wait in line, line up · visit: visit, pay a visit to* · open: open · close: close, shut
 find: find, discover · lose: lose, misplace · look_for: look for, search for · hide: hide, conceal · wear: wear
-climb: climb, climb up* · jump: jump, leap · run: run, sprint · jog: jog, go jogging · walk: walk, go on foot
+climb: climb, climb up* · jump: jump, leap · run: run, sprint · jog: jog, go jogging · walk: walk, walk around
 stroll: stroll, take a walk, go for a walk · crawl: crawl, creep · swim: swim · dive: dive · fly: fly, soar
 take_off: take off, lift off · land: land, touch down · fall: fall, fall down, fall over · plant: plant
 water: water, give water to* · pick: pick, gather, pluck · sleep: sleep, slumber · rest: rest, relax, take a rest
@@ -94,7 +96,7 @@ _IRREGULAR_VERBS = {
 }
 _DOUBLED = frozenset(
     {"cut", "get", "put", "hit", "shut", "run", "swim", "sit", "hug", "pet", "chat", "jog", "shop"}
-) | {"clap", "grin", "grip", "drag"}
+) | {"clap", "grin", "grip", "drag", "sip"}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,9 @@ class Entity(NamedTuple):
     attribute: str | None = None
 
 
+SOMEONE = Entity("person")
+
+
 class Meaning(NamedTuple):
     """Who does what to whom, where, when and how, or does not.
 

@@ -143,7 +143,7 @@ text.mail.paper: letter
 text.mail.screen: email
 text.work.any: report article
 text.art.any: poem story
-media.sound.any: song
+media.sound.any: song music
 media.moving.any: movie video
 media.still.any: photo painting
 device.talk.any: phone
@@ -180,6 +180,6 @@ nature.hard.any: stone
 """)
 
 # Never counted, never with an article or attribute: people play basketball, not two basketballs.
-UNCOUNTED = frozenset(select(NOUNS, "game"))
+UNCOUNTED = frozenset(select(NOUNS, "game music"))
 # Always one: the uncounted, and who nobody has five of.
 SINGLE = UNCOUNTED | frozenset(select(NOUNS, "people.family.parent people.family.grandparent"))

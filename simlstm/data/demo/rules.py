@@ -10,7 +10,7 @@ from simlstm.data.demo.taxonomy import select
 _GROUPS = {
     "GROWN": "people !people.child.boy !people.child.girl !people.child.any !baby",
     "ABLE": "people !baby",
-    "INSIDE": "indoor.food indoor.rest indoor.whole",
+    "INSIDE": "indoor.food indoor.rest indoor.any indoor.whole",
     "OUTSIDE": "outdoor.green street city.open",
     "LEGGED": "animal.pet animal.farm animal.wild",
     "PORTABLE": "box suitcase basket chair ladder",
@@ -22,6 +22,8 @@ _GROUPS = {
 _FRAMES = """
 eat | people > food; monkey rabbit horse goat sheep > food.fruit food.vegetable; dog cat lion tiger > beef | INSIDE \
 eat outdoor.green.garden outdoor.animal | slowly quickly happily quietly alone | each
+dine | ABLE animal.pet | INSIDE eat outdoor.green.garden bench stay | slowly quickly happily quietly alone |
+peel | GROWN > apple banana orange potato onion carrot | indoor.food eat.out.meal | slowly quickly carefully |
 taste | ABLE > food drink !water | indoor.food eat store.food | slowly carefully happily | each
 drink | ABLE > drink; baby kitten puppy > milk; animal.farm animal.pet > water | INSIDE eat work.desk outdoor.animal \
 | slowly quickly quietly happily alone | each
@@ -32,10 +34,9 @@ cut | GROWN > food.fruit food.vegetable bread cake cheese beef | indoor.food eat
 |
 make_dinner | GROWN | indoor.food indoor.whole eat.out.meal | slowly quickly happily alone |
 wash | ABLE > kitchen !bottle clothes.body clothes.foot.inner food.fruit food.vegetable vehicle.road.car bicycle \
-towel blanket !banana !orange | indoor.food indoor.wash outdoor.green.home | slowly quickly carefully happily alone \
-|
+towel blanket !banana !orange | indoor.whole outdoor.green.home | slowly quickly carefully happily alone |
 clean | ABLE > surface window table desk mirror | INSIDE learn.room work.desk stay eat | slowly quickly carefully |
-buy | ABLE > food drink clothes furniture text.print device plaything !robot flower rose watch ring necklace \
+buy | ABLE > backpack food drink clothes furniture text.print device plaything !robot flower rose watch ring necklace \
 umbrella ticket gift bicycle car guitar piano | store | quickly happily alone | each
 sell | seller farmer man woman boy girl > food drink !beer !wine clothes furniture text.print device plaything \
 !robot flower rose | store.food store.goods city.open street | happily quickly |
@@ -43,37 +44,38 @@ steal | thief man boy teenager > wallet watch ring necklace phone camera compute
 fox > food.fruit egg | store.goods travel.rail street culture.look stay | quickly quietly |
 send | GROWN > letter email gift | work.desk indoor.whole stay | quickly happily | each
 receive | GROWN > letter email gift | work.desk indoor.whole stay | happily | instant
-read | ABLE > text | indoor.whole indoor.rest learn.room learn.read outdoor.green.garden eat.out.drink travel.rail | \
-slowly quickly quietly carefully loudly alone | each
-write | ABLE > text.mail report article poem story novel | indoor.rest learn.room learn.read work.desk eat.out.drink \
-| slowly quickly quietly carefully alone | each
+read | ABLE > text | indoor.soft under_tree bench indoor.any indoor.whole indoor.rest learn.room learn.read \
+outdoor.green.garden eat.out.drink travel.rail | slowly quickly quietly carefully loudly alone | each
+write | ABLE > text.mail report article poem story novel | indoor.any indoor.rest learn.room learn.read work.desk \
+eat.out.drink | slowly quickly quietly carefully alone | each
 tell | GROWN > story | learn.room indoor.rest culture.show.stage | slowly happily loudly quietly |
 paint | ABLE > animal.pet animal.wild bird flower rose tree house bridge mountain boat horse | outdoor.green.garden \
 learn.room indoor.rest | slowly quickly carefully happily alone |
 sing_song | ABLE > song | culture.show.stage indoor.whole learn.room outdoor.green.garden | loudly quietly happily \
 alone |
-sing | ABLE | culture.show.stage indoor.whole learn.room outdoor.green.garden indoor.wash | loudly quietly happily \
-alone |
-play_instrument | ABLE > instrument | culture.show.stage indoor.rest learn.room city.open street \
+sing | ABLE | indoor.any culture.show.stage indoor.whole learn.room outdoor.green.garden indoor.wash | loudly \
+quietly happily alone |
+play_instrument | ABLE > instrument | indoor.any culture.show.stage indoor.rest learn.room city.open street \
 outdoor.green.garden | loudly quietly happily alone slowly | one
 perform | people.art.music people.art.stage child student friend | culture.show.stage city.open | happily alone |
-dance | ABLE bear | culture.show.stage city.open outdoor.green.garden shore.sea indoor.rest | slowly happily quietly \
-alone |
+dance | ABLE bear | indoor.any culture.show.stage city.open outdoor.green.garden shore.sea indoor.rest | slowly \
+happily quietly alone |
 play_game | ABLE > game.ball | sport outdoor.green.garden learn.sport | happily alone |
 play_at_table | ABLE > game.table | indoor.rest indoor.whole outdoor.green.garden eat.out.drink stay | happily \
 quietly |
 play_with | child boy girl baby > plaything !kite; dog puppy cat kitten > ball; boy girl child woman man > puppy \
 kitten | indoor.rest indoor.whole outdoor.green learn.room | happily quietly alone |
-play | child boy girl baby LEGGED !animal.wild.large | outdoor.green indoor.rest shore.sea learn.sport | happily \
-quietly alone |
+play | child boy girl baby LEGGED !animal.wild.large | indoor.any outdoor.green indoor.rest shore.sea learn.sport | \
+happily quietly alone |
 fly_kite | ABLE > kite | outdoor.green.garden outdoor.green.open shore.sea city.open | happily alone | one
-watch | ABLE > movie video | indoor.rest indoor.whole culture.show.screen learn.room | quietly happily alone |
+watch | ABLE > movie video | indoor.any indoor.soft indoor.rest indoor.whole culture.show.screen learn.room | \
+quietly happily alone |
 look_at | ABLE > animal painting photo plant.flower mountain ship bridge tower; cat dog > bird fish butterfly | \
 outdoor.green outdoor.animal.zoo culture.look | quietly carefully happily alone |
 photograph | ABLE > people !thief animal plant tower bridge mountain house | outdoor street city.open shore | \
 carefully quickly happily | each
-listen_to | ABLE > song story radio | indoor.rest indoor.whole learn.room eat.out.drink | quietly happily carefully \
-alone |
+listen_to | ABLE > song story radio music | indoor.any indoor.soft indoor.rest indoor.whole learn.room eat.out.drink \
+| quietly happily carefully alone |
 ride | ABLE > vehicle.cycle horse donkey elephant | city.road outdoor.green.garden outdoor.animal.farm shore.sea | \
 slowly quickly happily carefully alone | one
 drive | GROWN > vehicle.road tractor | city.road city.over | slowly quickly carefully happily alone | one
@@ -131,17 +133,18 @@ praise | GROWN > people !thief dog horse | learn.room work learn.sport indoor.re
 scold | GROWN > people dog cat | learn.room work learn.sport indoor.rest street | loudly angrily quietly |
 thank | ABLE > people !thief !baby | street work health store | happily loudly quietly |
 greet | ABLE > people !thief | street work stay outdoor.green.garden | happily loudly quietly |
+phone | ABLE | work.desk indoor.whole indoor.any indoor.soft stay travel street bench | quietly loudly angrily \
+happily alone |
 call | ABLE > people !baby !thief !person | work.desk indoor.whole stay travel.rail | quietly quickly |
 interview | writer journalist > people !baby !thief !journalist | city.open street stay work.desk | quietly \
 carefully |
 wait_for | ABLE dog > people !thief !baby; ABLE > bus train taxi tram | travel.rail travel.bus | quietly alone |
-wait | ABLE dog | travel health eat street | quietly alone |
+wait | ABLE dog | bench travel health eat street | quietly alone |
 queue | ABLE | travel store.food culture.show.screen | quietly | many
 visit | ABLE > people.family friend neighbor teacher | indoor.whole health | happily alone |
-open | ABLE > door window gate box bottle gift | indoor.rest indoor.food learn.room stay | slowly quickly quietly \
+open | ABLE > door window box bottle gift | indoor.rest indoor.food learn.room stay | slowly quickly quietly \
 carefully |
-close | ABLE > door window gate | indoor.rest indoor.food learn.room stay | slowly quickly quietly carefully angrily \
-|
+close | ABLE > door window | indoor.rest indoor.food learn.room stay | slowly quickly quietly carefully angrily |
 find | ABLE dog > key wallet ring watch phone ball; ABLE > dog puppy kitten child | OUTSIDE shore indoor.rest | \
 quickly happily | instant
 lose | ABLE > key wallet ring watch phone umbrella ticket scarf hat bag | OUTSIDE travel shore store.goods | | \
@@ -162,7 +165,8 @@ run | ABLE LEGGED | OUTSIDE outdoor.green shore.sea learn.sport sport | slowly q
 jog | ABLE | OUTSIDE shore sport learn.sport | slowly happily alone |
 walk | ABLE LEGGED | OUTSIDE outdoor.green outdoor.animal city.over | slowly quickly quietly happily alone |
 stroll | ABLE | OUTSIDE shore city.over | slowly quietly happily alone |
-jump | ABLE frog rabbit monkey animal.pet.cat goat | OUTSIDE outdoor.green learn.sport | happily loudly |
+jump | ABLE frog rabbit monkey animal.pet.cat goat | indoor.soft OUTSIDE outdoor.green learn.sport | happily loudly \
+|
 crawl | baby turtle ant spider snake | outdoor.green.open outdoor.green.home outdoor.green.garden | slowly quickly |
 swim | ABLE animal.water duck goose | water | slowly quickly happily alone |
 dive | ABLE dolphin whale | water.salt water.fresh | slowly carefully alone |
@@ -170,21 +174,25 @@ fly | bird parrot eagle owl goose animal.insect.flying plane helicopter | air | 
 take_off | vehicle.air | travel.air | slowly quickly |
 land | vehicle.air | travel.air | slowly quickly |
 fall | ABLE | city.road learn.sport indoor.food store.goods | | instant
-sleep | people animal.pet animal.farm lion tiger bear panda | indoor.rest indoor.whole outdoor.green.garden stay | \
-quietly |
-rest | ABLE LEGGED | outdoor.green indoor.rest shore | quietly alone |
-sit | ABLE animal.pet | outdoor.green indoor.rest shore eat travel learn.room | quietly alone | posture
-lie | people animal.pet lion tiger pig | outdoor.green indoor.rest shore.sea | quietly alone | posture
-stand | ABLE horse cow donkey goat sheep | outdoor.green city travel culture.show.stage | quietly alone | posture
-cry | people | indoor.rest health learn.room travel.rail | loudly quietly alone |
+sleep | people animal.pet animal.farm lion tiger bear panda | indoor.soft under_tree bench indoor.rest indoor.whole \
+outdoor.green.garden stay | quietly |
+rest | ABLE LEGGED | indoor.soft under_tree bench outdoor.green indoor.rest shore | quietly alone |
+sit | ABLE animal.pet | indoor.soft under_tree bench indoor.any outdoor.green indoor.rest shore eat travel \
+learn.room | quietly alone | posture
+lie | people animal.pet lion tiger pig | indoor.soft under_tree bench outdoor.green indoor.rest shore.sea | quietly \
+alone | posture
+stand | ABLE horse cow donkey goat sheep | under_tree indoor.any outdoor.green city travel culture.show.stage | \
+quietly alone | posture
+cry | people | indoor.any indoor.rest health learn.room travel.rail | loudly quietly alone |
 laugh | people | indoor.rest learn.room culture.show work eat | loudly happily |
 smile | people | indoor.rest learn.room culture.show work | happily quietly |
 shout | ABLE | city.road city.open learn.sport sport.outdoor outdoor.green.garden | loudly angrily happily |
 bark | dog puppy | OUTSIDE outdoor.animal.farm | loudly angrily happily |
-talk | ABLE | indoor.rest work.desk eat OUTSIDE travel | loudly quietly happily | many
+talk | ABLE | indoor.any indoor.rest work.desk eat OUTSIDE travel | loudly quietly happily | many
 argue | ABLE | indoor.rest work.desk street learn.room | loudly angrily | many
-work | GROWN !student !teenager !thief | work outdoor.animal.farm health stay eat.out.meal | quietly quickly alone |
-study | child boy girl student teenager | learn indoor.rest | quietly alone |
+work | GROWN !student !teenager !thief | indoor.any work outdoor.animal.farm health stay eat.out.meal | quietly \
+quickly alone |
+study | child boy girl student teenager | indoor.any learn indoor.rest | quietly alone |
 exercise | ABLE | sport outdoor.green.garden learn.sport | happily quietly alone |
 ski | ABLE | outdoor.high | quickly slowly happily alone |
 skate | ABLE | water.fresh sport.indoor | quickly slowly happily alone |

@@ -1,23 +1,41 @@
 """Drawing meanings that make sense."""
 
 from collections import defaultdict
+from itertools import product
 from random import Random
+from typing import TypeVar
 
 from simlstm.data.demo.choice import chance, pick
 from simlstm.data.demo.circumstances import ATTRIBUTES, DESCRIBED, HABITATS, PLACES, TIMES
 from simlstm.data.demo.meaning import Count, Entity, Meaning
 from simlstm.data.demo.nouns import NOUNS, SINGLE
 from simlstm.data.demo.rules import RULES, Action
-from simlstm.data.demo.taxonomy import ordered
+from simlstm.data.demo.taxonomy import ordered, select
 
-_ACTIONS = tuple(RULES)
-# Drawn evenly, so what stands more often comes more often.
+
+def _weight(rule: Action) -> int:
+    """Return how often an action is drawn: more often for more things that it is done to, so that each occurs."""
+    things = {patient for _, patient in rule.pairs if patient and NOUNS[patient][0] not in {"people", "animal"}}
+    return next(weight for weight, least in ((6, 30), (5, 20), (4, 8), (3, 0)) if len(things) >= least)
+
+
+# Drawn evenly, so what stands more often comes more often: actions on many things, and whom people speak of most.
+_ACTIONS = tuple(action for action, rule in RULES.items() for _ in range(_weight(rule)))
+_COMMON_NOUNS = frozenset(
+    select(
+        NOUNS,
+        "man woman boy girl child person dog cat bird horse car bus bicycle apple bread cake egg noodles coffee water "
+        "guitar piano football basketball hat shirt chair table cup book letter song movie phone computer key ball "
+        "flower tree house door",
+    )
+)
 _COUNTS: tuple[Count, ...] = (*(1,) * 16, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5, "several", "several", "several", "many")
 _LARGE_COUNTS: tuple[Count, ...] = (4, 5, 6, 7, 8, 9, 10, "many")
-_TIMES = (*("now",) * 7, *("past",) * 3, *TIMES)
+_TIMES = (*("now",) * 14, *("past",) * 3, *TIMES)
 _LASTING_TIMES = frozenset({"now", "yesterday", "last_night", "this_morning"})
 _UNDER_WAY = frozenset({"now", "every_day", "weekends"})
-_CONTRARY = frozenset({("sad", "happily"), ("angry", "happily"), ("happy", "angrily"), ("angry", "gently")})
+# An attribute of who acts with a manner that contradicts it, or says it again.
+_CLASHING = frozenset(product(("happy", "sad", "angry"), ("happily", "angrily")))
 
 _ATTRIBUTES_OF: dict[str, tuple[str, ...]] = {
     noun: tuple(attribute for attribute in ATTRIBUTES if noun in DESCRIBED[attribute]) for noun in NOUNS
@@ -36,6 +54,8 @@ def _actions_of_pairs() -> dict[tuple[str, str | None], tuple[str, ...]]:
             found[pair].append(action)
     return {pair: tuple(actions) for pair, actions in found.items()}
 
+
+Noun = TypeVar("Noun", bound=str | None)
 
 # What each agent can do with each patient, in the order of the rules.
 ACTIONS_OF_PAIR = _actions_of_pairs()
@@ -61,13 +81,20 @@ def draw_time(rng: Random) -> str:
     return pick(rng, _TIMES)
 
 
+def pick_noun(rng: Random, nouns: tuple[Noun, ...]) -> Noun:
+    """Return one of these nouns, rather a common one than a rare one, as in what people say."""
+    if chance(rng, 0.5):
+        nouns = tuple(noun for noun in nouns if noun in _COMMON_NOUNS) or nouns
+    return pick(rng, nouns)
+
+
 def draw_meaning(rng: Random) -> Meaning:
     """Draw a meaning that makes sense: any action, with an agent and a patient that it goes with."""
     while True:
         action = pick(rng, _ACTIONS)
         rule = RULES[action]
         agents, patients = rule.frames[0] if chance(rng, 0.7) else pick(rng, rule.frames)
-        agent, patient = pick(rng, agents), pick(rng, patients)
+        agent, patient = pick_noun(rng, agents), pick_noun(rng, patients)
         places = _PLACES_OF[action, agent]
         meaning = settle(
             Meaning(
@@ -111,7 +138,7 @@ def settle(meaning: Meaning) -> Meaning | None:
                 patient = Entity(patient.noun, "several", patient.attribute)
     if negated or manner not in rule.manners or (manner == "alone" and agent.quantity != 1):
         manner = None
-    if (agent.attribute, manner) in _CONTRARY:
+    if (agent.attribute, manner) in _CLASHING:
         manner = None
     if place not in _PLACES_OF[action, agent.noun]:
         place = None
