@@ -29,6 +29,8 @@ def lstm_layer(
 
 
 class _LayerFunction(torch.autograd.Function):
+    """One layer, with the hand-written backward pass that README.md derives."""
+
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, walk: PackedWalk, products: torch.dtype, *flat: Tensor | None
