@@ -1,1 +1,1 @@
-"""Commands: thin typer scripts over the library. ``python -m scripts.train`` and ``simlstm train`` are the same code."""
+"""Commands: thin typer scripts over the library; ``python -m scripts.train`` and ``simlstm train`` are one."""
