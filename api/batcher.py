@@ -133,13 +133,16 @@ class Batcher:
             if self._threads is not None:
                 torch.set_num_threads(self._threads)
             self._model.score(_WARM_UP, _WARM_UP[::-1])
-            self._warm.set_result(None)
+        except BaseException as error:  # whoever started the worker waits for this, whatever it is
+            self._dead = True
+            self._warm.set_exception(error)
+            return
+        self._warm.set_result(None)
+        try:
             while batch := self._next_batch():
                 self._compute(batch)
         except Exception as error:
             logger.critical("the model's worker ends with %s\n%s", type(error).__name__, _places(error))
-            if not self._warm.done():
-                self._warm.set_exception(error)
         finally:
             self._close()
 
@@ -151,8 +154,6 @@ class Batcher:
             self._waiting_sentences = 0
         if not self._stopping:
             logger.critical("the model's worker is gone: requests are answered 503 until the server is restarted")
-        if not self._warm.done():
-            self._warm.set_exception(WorkerUnavailableError("the model's worker died while warming up"))
         for job in orphans:
             job.resolve(WorkerUnavailableError("the model's worker stopped before this request was computed"))
 

@@ -146,6 +146,7 @@ class Envelope:
             await self._app(scope, receive, send_wrapped)
         except StartError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
         except BaseException:
             if failure is not None:
                 await send(failure)

@@ -91,7 +91,7 @@ class Service:
         try:
             await asyncio.wrap_future(batcher.start())
         except Exception as error:
-            raise StartError(f"the model does not compute: {error}") from error
+            raise StartError(f"the model does not compute: {type(error).__name__}: {error}") from error
         self._batcher = batcher
         try:
             with announced_shutdown(self._drain, delay=self.settings.shutdown_delay_seconds):

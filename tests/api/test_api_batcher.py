@@ -1,7 +1,6 @@
 """The worker: merging, bounds, cancellation, poison and death. All in real time, on real tiny models."""
 
 import asyncio
-import ctypes
 import time
 
 import numpy as np
@@ -213,20 +212,17 @@ def test_a_dead_worker_fails_its_waiters_at_once(gated):
     asyncio.run(scenario())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_worker_killed_between_requests(model):
-    """The exception is set from outside, as a debugger or a runaway library would, at no particular line."""
-
+def test_a_bug_of_the_worker_itself_is_a_death_too(model, caplog):
     async def scenario():
         async with Running(model) as running:
-            await wait(running.submit("dog"))
-            thread = running.batcher._thread.ident
-            assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SystemExit)) == 1
+            running.metrics.batch_sentences = None
             with pytest.raises(WorkerUnavailableError):
                 await wait(running.submit("dog"))
             assert not running.batcher.alive
 
     asyncio.run(scenario())
+    assert "AttributeError" in caplog.text
+    assert "restarted" in caplog.text
 
 
 def test_a_stuck_worker_is_not_alive(gated):

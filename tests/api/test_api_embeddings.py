@@ -42,6 +42,12 @@ def test_a_large_answer_equals_the_models_too(serve):
     np.testing.assert_allclose(rows, model.encode(texts), atol=1e-6)
 
 
+def test_cut_texts_are_counted(client):
+    response = client.post(URL, json={"model": "tiny", "input": ["dog " * 13, "dog", "park " * 12]})
+    assert response.headers["x-truncated-inputs"] == "1"
+    assert response.json()["usage"]["prompt_tokens"] == 12 + 1 + 12
+
+
 def test_dimensions_may_only_repeat_the_size(client, model):
     fields = {"model": "tiny", "input": "dog"}
     assert client.post(URL, json=fields | {"dimensions": model.embedding_size}).status_code == 200

@@ -3,7 +3,12 @@
 import logging
 
 import pytest
+import torch
+from fastapi.testclient import TestClient
 
+from api.app import create_app
+from api.service import StartError
+from api.settings import Settings
 from tests.api.tiny import SENTENCES, AllergicModel, build_model
 
 PAIR = {"sentence1": SENTENCES[0], "sentence2": SENTENCES[1]}
@@ -181,3 +186,16 @@ def test_the_openapi_document(client):
             path = "/v1/similarity" if name == "SimilarityRequest" else "/v1/embeddings"
             served = example | ({"model": "tiny"} if "model" in example else {})
             assert client.post(path, json=served).status_code == 200
+
+
+def test_a_start_that_fails_says_why(tmp_path):
+    broken = build_model()
+    broken.model.encoder.embedding = torch.nn.Embedding(1, 8)
+    for settings, model, sentence in (
+        (Settings(), None, "no checkpoint to serve: name its folder by --model or SIMLSTM_MODEL"),
+        (Settings(model=str(tmp_path / "nothing")), None, f"cannot serve {tmp_path / 'nothing'}: "),
+        (Settings(), broken, "the model does not compute: "),
+    ):
+        with pytest.raises(StartError) as caught, TestClient(create_app(settings, model)):
+            pytest.fail("it started")
+        assert sentence in str(caught.value)

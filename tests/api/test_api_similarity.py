@@ -72,10 +72,21 @@ def test_without_calibration_there_is_no_verdict(serve):
 
 
 def test_the_verdict_is_inclusive_at_the_threshold(serve):
-    model = build_model(head="cosine", normalize=True)
-    model.calibration = model.calibration.model_copy(update={"threshold": -1.0})
-    (result,) = serve(model).post(URL, json={"sentence1": "a", "sentence2": "b"}).json()["results"]
-    assert result["is_match"] is True
+    model = build_model()
+    client = serve(model)
+    fields = {"sentence1": "dog", "sentence2": "park"}
+    (result,) = client.post(URL, json=fields).json()["results"]
+    for shift, verdict in ((0.0, True), (1e-6, False)):
+        model.calibration = model.calibration.model_copy(update={"threshold": result["score"] + shift})
+        assert client.post(URL, json=fields).json()["results"][0]["is_match"] is verdict
+
+
+def test_scores_of_the_cosine_head_may_be_negative(serve):
+    model = build_model(head="cosine")
+    client = serve(model)
+    assert client.get("/info").json()["score"]["range"] == [-1.0, 1.0]
+    (result,) = client.post(URL, json={"sentence1": SENTENCES[0], "sentence2": SENTENCES[3]}).json()["results"]
+    assert result["score"] == pytest.approx(float(model.score(SENTENCES[:1], SENTENCES[3:4])[0]), abs=1e-6)
 
 
 def test_a_lone_surrogate_is_the_replacement_character(client):
