@@ -115,7 +115,7 @@ def test_common_words_say_little(language):
     assert 0.3 < spearmanr(overlaps, data.targets).statistic < 0.7
     rows = list(zip(overlaps, data.targets, strict=True))
     assert any(share >= 0.6 and target < 2.6 for share, target in rows)
-    assert any(share <= 0.3 and target == 5 for share, target in rows)
+    assert any(share <= 0.4 and target == 5 for share, target in rows)
 
 
 @pytest.mark.parametrize(

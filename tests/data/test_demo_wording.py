@@ -190,3 +190,22 @@ def test_every_action_is_said_in_both_languages(action):
 def test_object_phrase_needs_a_patient():
     with pytest.raises(ValueError, match="has no patient"):
         object_phrase(Meaning(Entity("man"), "run"), Random(0))
+
+
+def test_negation_is_heard():
+    for meaning, sentence in ENGLISH:
+        assert meaning.negated == bool(re.search(r"\bnot\b|n't\b|^There is no ", sentence)), sentence
+    for meaning, sentence in CHINESE:
+        assert meaning.negated == bool(re.search("没|不(?!少)", sentence)), sentence
+
+
+def test_tense_is_heard():
+    auxiliaries = {"now": r"\b(is|are)(n't)?\b", "future": r"\bwill\b|\bwon't\b|\bgoing to\b"}
+    for meaning, sentence in ENGLISH:
+        tense = TIMES[meaning.time][0]
+        assert tense not in auxiliaries or re.search(auxiliaries[tense], sentence), sentence
+        assert tense != "past" or not re.search(r"\b(is|are|will|does|do)\b", sentence), sentence
+    for meaning, sentence in CHINESE:
+        posture = "posture" in RULES[meaning.action].flags
+        done = TIMES[meaning.time][0] == "past" and not meaning.negated and not posture
+        assert done == ("了" in sentence.replace("上了年纪", "")), sentence

@@ -9,6 +9,7 @@ from simlstm.data.demo.chinese_words import CHINESE_NOUNS, verbs_for
 from simlstm.data.demo.choice import chance, pick, pick_word
 from simlstm.data.demo.circumstances import TIMES
 from simlstm.data.demo.meaning import SOMEONE, Meaning
+from simlstm.data.demo.nouns import SINGLE
 from simlstm.data.demo.rules import RULES
 
 
@@ -91,7 +92,7 @@ def _existence(meaning: Meaning, place: str, body: str, rng: Random) -> str:
     under_way = pick(rng, ("正在", "在"))
     plain = body.replace("|", "")
     if meaning.negated:
-        if meaning.agent.quantity != 1 or meaning.agent.attribute:
+        if meaning.agent.quantity != 1 or meaning.agent.attribute or meaning.agent.noun in SINGLE:
             return ""
         noun = pick(rng, CHINESE_NOUNS[meaning.agent.noun].words)
         return f"没有{noun}在{place}{plain}。"

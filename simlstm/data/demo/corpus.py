@@ -19,7 +19,7 @@ Language = Literal["en", "zh", "both"]
 
 _Speaker = Callable[[Meaning, Random], str]
 
-_SIZES: dict[str, int] = {"train": 12_000, "dev": 1_000, "test": 1_000}  # of both languages together
+_SIZES: dict[str, int] = {"train": 20_000, "dev": 1_000, "test": 1_000}  # of both languages together
 _SHARES: dict[str, range] = {"train": range(70), "dev": range(70, 85), "test": range(85, 100)}  # of 100 parts
 _SPEAKERS: dict[str, _Speaker] = {"en": english, "zh": chinese}
 _SAME_MEANING_SHARE = 0.07
@@ -39,7 +39,7 @@ def demo_pairs(split: Split, *, language: Language = "both", seed: int = 0, size
         split: The part.
         language: ``both``: English and Chinese by turns.
         seed: Another seed is another corpus, split in the same way.
-        size: Number of pairs; a longer one begins with the shorter one. Default for ``both``: 12,000 for train,
+        size: Number of pairs; a longer one begins with the shorter one. Default for ``both``: 20,000 for train,
             1,000 for dev and for test; half of that for one language.
 
     Returns:

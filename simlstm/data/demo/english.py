@@ -8,7 +8,7 @@ from simlstm.data.demo.circumstances import TIMES
 from simlstm.data.demo.english_phrases import ADJECTIVES, ADVERBS, NUMBERS, PLACE_PHRASES, TIME_PHRASES
 from simlstm.data.demo.english_words import ENGLISH_NOUNS, ENGLISH_VERBS, EnglishVerb
 from simlstm.data.demo.meaning import SOMEONE, Entity, Meaning
-from simlstm.data.demo.nouns import NOUNS, UNCOUNTED
+from simlstm.data.demo.nouns import NOUNS, SINGLE, UNCOUNTED
 
 _VOWELS = frozenset("aeiou")
 
@@ -66,7 +66,8 @@ def _arrange(time: str, place: str, rng: Random) -> tuple[str, list[str]]:
 
 def _can_exist(meaning: Meaning) -> bool:
     """Tell whether “there is …” says it: of a negated meaning only when no count and attribute would be denied too."""
-    return not meaning.negated or (meaning.agent.quantity == 1 and meaning.agent.attribute is None)
+    agent = meaning.agent
+    return not meaning.negated or (agent.quantity == 1 and agent.attribute is None and agent.noun not in SINGLE)
 
 
 def _existence(subject: _NounPhrase, negated: bool) -> str:

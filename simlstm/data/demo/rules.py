@@ -20,8 +20,8 @@ _GROUPS = {
 # one: one agent acts on one thing · each: several agents act on several things · many: takes several agents
 # instant: does not last, so it is never under way · posture: a lasting state
 _FRAMES = """
-eat | people > food; monkey rabbit horse goat sheep > food.fruit food.vegetable; dog cat lion tiger > beef | INSIDE \
-eat outdoor.green.garden outdoor.animal | slowly quickly happily quietly alone | each
+eat | people > food !soup; monkey rabbit horse goat sheep > food.fruit food.vegetable; dog cat lion tiger > beef | \
+INSIDE eat outdoor.green.garden outdoor.animal | slowly quickly happily quietly alone | each
 dine | ABLE animal.pet | INSIDE eat outdoor.green.garden bench stay | slowly quickly happily quietly alone |
 peel | GROWN > apple banana orange potato onion carrot | indoor.food eat.out.meal | slowly quickly carefully |
 taste | ABLE > food drink !water | indoor.food eat store.food | slowly carefully happily | each
@@ -36,16 +36,16 @@ make_dinner | GROWN | indoor.food indoor.whole eat.out.meal | slowly quickly hap
 wash | ABLE > kitchen !bottle clothes.body clothes.foot.inner food.fruit food.vegetable vehicle.road.car bicycle \
 towel blanket !banana !orange | indoor.whole outdoor.green.home | slowly quickly carefully happily alone |
 clean | ABLE > surface window table desk mirror | INSIDE learn.room work.desk stay eat | slowly quickly carefully |
-buy | ABLE > backpack food drink clothes furniture text.print device plaything !robot flower rose watch ring necklace \
-umbrella ticket gift bicycle car guitar piano | store | quickly happily alone | each
-sell | seller farmer man woman boy girl > food drink !beer !wine clothes furniture text.print device plaything \
-!robot flower rose | store.food store.goods city.open street | happily quickly |
+buy | ABLE > backpack food drink !water clothes furniture text.print device plaything !robot flower rose watch ring \
+necklace umbrella ticket gift bicycle car guitar piano | store.food store.goods | quickly happily alone | each
+sell | seller farmer man woman boy girl > food drink !water !beer !wine clothes furniture text.print device \
+plaything !robot flower rose | store.food store.goods city.open street | happily quickly |
 steal | thief man boy teenager > wallet watch ring necklace phone camera computer bicycle car painting bag; monkey \
 fox > food.fruit egg | store.goods travel.rail street culture.look stay | quickly quietly |
 send | GROWN > letter email gift | work.desk indoor.whole stay | quickly happily | each
 receive | GROWN > letter email gift | work.desk indoor.whole stay | happily | instant
 read | ABLE > text | indoor.soft under_tree bench indoor.any indoor.whole indoor.rest learn.room learn.read \
-outdoor.green.garden eat.out.drink travel.rail | slowly quickly quietly carefully loudly alone | each
+store.books outdoor.green.garden eat.out.drink travel.rail | slowly quickly quietly carefully loudly alone | each
 write | ABLE > text.mail report article poem story novel | indoor.any indoor.rest learn.room learn.read work.desk \
 eat.out.drink | slowly quickly quietly carefully alone | each
 tell | GROWN > story | learn.room indoor.rest culture.show.stage | slowly happily loudly quietly |
