@@ -95,7 +95,11 @@ def test_the_queue_is_bounded_in_sentences(gated):
             gated.gate.clear()
             first = running.submit("dog")
             await running.taken(first)
-            waiting = [running.submit("a", "b", "c", "d", "e"), running.submit("f", "g", "h")]
+            waiting = [running.submit("a", "b", "c", "d", "e")]
+            assert not running.batcher.overloaded
+            with pytest.raises(QueueFullError):
+                running.submit("f", "g", "h", "i")
+            waiting.append(running.submit("f", "g", "h"))
             assert running.batcher.overloaded
             with pytest.raises(QueueFullError) as caught:
                 running.submit("i")

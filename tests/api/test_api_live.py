@@ -126,6 +126,13 @@ def test_a_client_that_leaves_takes_its_work_along(gated):
         assert 'te_request_failure{err="cancelled"} 2.0' in client.get("/metrics").text
 
 
+def test_a_body_declared_too_large_is_refused_before_it_is_sent(model):
+    with LiveServer(model) as server, socket.create_connection(server.address, timeout=10) as connection:
+        head = "POST /v1/similarity HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999999"
+        connection.sendall(head.encode() + b"\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
 def test_the_event_loop_answers_during_a_long_model_call():
     model = build_model(embedding_size=64, hidden_size=128, max_tokens=256)
     texts = [" ".join(["dog", "park", "guitar", "man"][(i + j) % 4] for j in range(200 + i % 50)) for i in range(600)]
