@@ -12,7 +12,7 @@ from torch import nn
 
 from scripts.benchmarking.interleave import Measurement, median_ratio
 from simlstm.models.siamese import SiameseModel
-from simlstm.training.build import build_start
+from simlstm.training.build import build_corpus, build_start
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import load_config
 from simlstm.training.corpus import Corpus, PlannedBatch
@@ -78,14 +78,7 @@ def measure(config_file: Path, *, steps: int | None) -> dict[str, object]:
     config = load_config(config_file)
     data = read_run_data(config)
     start = build_start(config, data)
-    corpus = Corpus(
-        data.train,
-        [source.weight for source in config.data.train],
-        start.tokenizer,
-        max_tokens=start.config.max_tokens,
-        batch_size=config.training.batch_size,
-        seed=config.training.seed,
-    )
+    corpus = build_corpus(config, data, start)
     names = ("simlstm", "torch.nn.LSTM")
     models = (start.model, with_stock_layer(start.model))
     steppers = {name: stepper(model, corpus, config) for name, model in zip(names, models, strict=True)}

@@ -18,6 +18,7 @@ from simlstm.text.tokenizer import Tokenizer
 from simlstm.text.vectors import initial_embedding, read_word_vectors
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
+from simlstm.training.corpus import Corpus
 from simlstm.training.run_data import RunData
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,18 @@ def build_start(config: TrainingConfig, data: RunData) -> Start:
             weight.mul_(config.embedding.standard_deviation / weight.std())
     weight.requires_grad_(not config.embedding.frozen)
     return Start(tokenizer, model_config, model, notes)
+
+
+def build_corpus(config: TrainingConfig, data: RunData, start: Start) -> Corpus:
+    """Tokenize the training sources and plan their batches."""
+    return Corpus(
+        data.train,
+        [source.weight for source in config.data.train],
+        start.tokenizer,
+        max_tokens=start.config.max_tokens,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+    )
 
 
 def rebuild_model(config: TrainingConfig, model_config: ModelConfig) -> SiameseModel:

@@ -13,10 +13,9 @@ from simlstm.models.calibration import Calibration
 from simlstm.models.config import ModelConfig
 from simlstm.models.similarity import SimilarityModel
 from simlstm.text.tokenizer import Tokenizer
-from simlstm.training.build import Start, build_start, rebuild_model
+from simlstm.training.build import Start, build_corpus, build_start, rebuild_model
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
-from simlstm.training.corpus import Corpus
 from simlstm.training.display import Display
 from simlstm.training.folder import RunFolder
 from simlstm.training.identity import describe_run, identity, refuse_differences
@@ -100,14 +99,7 @@ def train(
         logger.info("resuming %s after step %d", folder.path, saved[0].step)
 
     model = start.model.to(device)
-    corpus = Corpus(
-        data.train,
-        [source.weight for source in config.data.train],
-        start.tokenizer,
-        max_tokens=start.config.max_tokens,
-        batch_size=config.training.batch_size,
-        seed=config.training.seed,
-    )
+    corpus = build_corpus(config, data, start)
     with Journal(
         folder.path,
         tensorboard=config.training.tensorboard,
