@@ -211,3 +211,20 @@ def test_a_second_signal_acts_at_once():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_best_value_and_the_count_towards_the_early_end_survive(graded, tiny, tmp_path):
+    values = [0.1, 0.6, 0.5, 0.55, 0.4, 0.9]
+    config = tiny(graded, training__epochs=6, training__patience=3)
+    seen = iter(values)
+    for step in (24, 36, 48):  # after each of these evaluations the run is stopped and resumed
+        with pytest.raises(Interrupted):
+            train(
+                config,
+                tmp_path / "run",
+                evaluate=lambda model, data: {"spearman": next(seen)},
+                resume=True,
+                display=StopAfter(step, signal.SIGTERM),
+            )
+    result = train(config, tmp_path / "run", evaluate=lambda model, data: {"spearman": next(seen)}, resume=True)
+    assert (result.metrics["steps"], result.metrics["best_epoch"], result.metrics["stopped_early"]) == (60, 2, True)

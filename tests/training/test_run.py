@@ -11,9 +11,11 @@ from simlstm.evaluation.evaluate import evaluate_model
 from simlstm.models.checkpoint import read_checkpoint
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training.config_file import ConfigError
+from simlstm.training.corpus import Corpus
 from simlstm.training.folder import RunFolderError
 from simlstm.training.loop import DivergedError
 from simlstm.training.run import train
+from simlstm.training.schedule import learning_rate_factor
 
 
 def _log(folder, event):
@@ -170,7 +172,6 @@ def test_several_kinds_of_sources_train_together(graded, binary, paraphrases, ti
 def test_accumulated_batches_make_the_gradient_of_their_mean(graded, tiny, tmp_path):
     """Two batches in one step move the weights as the mean of their losses does."""
     from simlstm.training.build import build_start
-    from simlstm.training.corpus import Corpus
     from simlstm.training.display import Display
     from simlstm.training.journal import Journal
     from simlstm.training.loop import Trainer
@@ -265,3 +266,29 @@ def test_a_device_that_is_not_there_is_named(graded, tiny, run, tmp_path, device
 def test_a_metric_that_dev_does_not_have_is_refused(graded, tiny, run, tmp_path):
     with pytest.raises(ConfigError, match=r"metric: got 'roc_auc'; measured on dev: cosine_pearson, cosine_spearman"):
         run(tiny(graded, training__metric="roc_auc"), tmp_path / "run")
+
+
+def test_every_row_is_trained_on_once_an_epoch_however_batches_make_steps(graded, tiny, run, tmp_path, monkeypatch):
+    seen = []
+    collate = Corpus.collate
+
+    def watched(self, batch):
+        seen.append(batch.rows)
+        return collate(self, batch)
+
+    monkeypatch.setattr(Corpus, "collate", watched)
+    run(tiny(graded, training__accumulation_steps=5), tmp_path / "run")
+    for epoch in (seen[:12], seen[12:]):
+        assert sorted(row for rows in epoch for row in rows) == list(range(96))
+    assert seen[:12] != seen[12:]
+
+
+def test_the_rates_follow_the_schedule(graded, tiny, run, tmp_path):
+    config = tiny(graded, training__log_every=1, optimizer__learning_rate=0.01, optimizer__warmup_fraction=0.25,
+                  embedding__learning_rate_scale=0.5, optimizer__head_learning_rate_scale=2.0)  # fmt: skip
+    run(config, tmp_path / "run")
+    lines = _log(tmp_path / "run", "train")
+    factors = [learning_rate_factor(step, total_steps=24, warmup_fraction=0.25, kind="cosine") for step in range(24)]
+    for name, scale in (("recurrent", 1), ("embedding", 0.5), ("head", 2)):
+        expected = [0.01 * scale * factor for factor in factors]
+        assert [line[f"learning_rate_{name}"] for line in lines] == pytest.approx(expected)
