@@ -1,9 +1,11 @@
 """What a run starts from: tokenizer, table, architecture, another checkpoint."""
 
 import pytest
+import safetensors.torch
 import torch
 
 from simlstm.models.checkpoint import read_checkpoint
+from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.build import build_start
 from simlstm.training.config_file import ConfigError, load_config
 from simlstm.training.run import train
@@ -58,6 +60,19 @@ def test_vectors_fill_the_table_and_extend_the_vocabulary(graded, tiny, tmp_path
         embedding__extend_vocabulary=False,
     )
     assert "zebra" not in _start(narrow).tokenizer.vocabulary()
+
+
+def test_a_token_table_brings_its_tokenizer_and_width(graded, tiny, tmp_path):
+    tokenizer = Tokenizer.train(["a man plays the guitar"])
+    table = torch.randn(tokenizer.vocabulary_size, 7)
+    (tmp_path / "tokenizer.json").write_text(tokenizer.to_json())
+    safetensors.torch.save_file({"embeddings.word_embeddings.weight": table}, tmp_path / "model.safetensors")
+    settings = {"embedding__token_table": str(tmp_path), "model__embedding_size": None}
+    start = _start(tiny(graded, **settings))
+    assert start.tokenizer.vocabulary() == tokenizer.vocabulary()
+    assert torch.equal(start.model.encoder.embedding.weight, table)
+    with pytest.raises(ConfigError, match=r"\[tokenizer\]: the tokenizer comes with embedding.token_table"):
+        _start(tiny(graded, **settings, tokenizer__kind="character"))
 
 
 def test_the_table_can_be_rescaled_and_frozen(graded, tiny):
