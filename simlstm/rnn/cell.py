@@ -155,7 +155,9 @@ class LSTMCell(nn.RNNCellBase):
 
         Raises:
             ValueError: a tensor has neither one nor two dimensions.
-            RuntimeError: sizes or dtypes do not fit; torch.nn.LSTMCell's messages.
+            RuntimeError: sizes do not fit (torch.nn.LSTMCell's messages); the input is not floating; or input, states
+                and parameters differ in dtype and no autocast brings them together. Unlike torch.nn.LSTMCell, c is
+                held to that, too: it would come back in its own dtype, and h in the other.
         """
         if input.dim() not in (1, 2):
             raise ValueError(f"LSTMCell: Expected input to be 1D or 2D, got {input.dim()}D instead")
@@ -173,6 +175,7 @@ class LSTMCell(nn.RNNCellBase):
             hx = hx if is_batched else (hx[0].unsqueeze(0), hx[1].unsqueeze(0))
         self._check_sizes(x, hx)
         parameters = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        self._check_dtypes(x, hx)
         if needs_plain_operations():
             h, c = _plain_step(x, *hx, *parameters)
         else:
@@ -191,3 +194,18 @@ class LSTMCell(nn.RNNCellBase):
                 raise RuntimeError(
                     f"hidden{index} has inconsistent hidden_size: got {state.shape[1]}, expected {self.hidden_size}"
                 )
+
+    def _check_dtypes(self, x: Tensor, hx: tuple[Tensor, Tensor]) -> None:
+        if not x.is_floating_point():
+            raise RuntimeError(f"input must have a floating dtype, got {x.dtype}")
+        products = product_dtype(x)
+        for name, tensor in (
+            ("hx[0]", hx[0]),
+            ("hx[1]", hx[1]),
+            ("weight_ih", self.weight_ih),
+            ("weight_hh", self.weight_hh),
+            ("bias_ih", self.bias_ih),
+            ("bias_hh", self.bias_hh),
+        ):
+            if tensor is not None and product_dtype(tensor) != products:
+                raise RuntimeError(f"{name} must have the input's dtype {x.dtype}, got {tensor.dtype}")

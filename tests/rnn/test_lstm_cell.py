@@ -115,3 +115,39 @@ def test_errors_are_torchs(arguments):
             cell(*arguments)
         said.append((type(caught.value), str(caught.value)))
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((X.float(),), "weight_ih must have the input's dtype torch.float32, got torch.float64"),
+        ((X.float()[0],), "weight_ih must have the input's dtype torch.float32, got torch.float64"),
+        ((X.long(),), "input must have a floating dtype, got torch.int64"),
+        ((X, (STATE.float(), STATE)), r"hx\[0\] must have the input's dtype torch.float64, got torch.float32"),
+        ((X, (STATE, STATE.float())), r"hx\[1\] must have the input's dtype torch.float64, got torch.float32"),
+    ],
+)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_other_dtypes_are_refused(arguments, message, autocast):
+    _, ours = cells()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast), pytest.raises(RuntimeError, match=message):
+        ours(*arguments)
+
+
+def test_one_parameter_of_another_dtype_is_refused():
+    _, ours = cells()
+    ours.bias_hh.data = ours.bias_hh.data.float()
+    with pytest.raises(RuntimeError, match=r"bias_hh must have the input's dtype torch.float64, got torch.float32"):
+        ours(X)
+
+
+def test_autocast_brings_dtypes_together():
+    cell = LSTMCell(3, 5)
+    x = torch.randn(4, 3, dtype=torch.bfloat16)
+    state = torch.zeros(4, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, _ = cell(x, (state, state))
+    assert mixed.dtype == torch.float32
+    expected, _ = cell(x.float(), (state, state))
+    # bfloat16 keeps 8 bits of the products.
+    torch.testing.assert_close(mixed, expected, rtol=0, atol=2e-2)
