@@ -1,4 +1,8 @@
-"""Pair heads: two embeddings become a score. Each gives the same score for (u, v) and (v, u)."""
+"""Pair heads: two embeddings become a score. Each gives the same score for (u, v) and (v, u).
+
+Scores are never in 16 bits, whatever autocast does to the products before them: bfloat16 has 128 values between two
+powers of two, so that a thousand pairs would share a few dozen scores, and ranks and thresholds would mean little.
+"""
 
 from dataclasses import dataclass
 
@@ -17,12 +21,17 @@ class HeadOutput:
     """What a head says about P pairs.
 
     Attributes:
-        score: Floating point [P], higher is more similar.
-        class_log_probabilities: Floating point [P, K] from a head with classes, else None.
+        score: float32 (float64 from float64) [P], higher is more similar.
+        class_log_probabilities: The same dtype, [P, K], from a head with classes, else None.
     """
 
     score: Tensor
     class_log_probabilities: Tensor | None = None
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return 16-bit values as float32, others as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 class CosineHead(nn.Module):
@@ -38,7 +47,7 @@ class CosineHead(nn.Module):
         Returns:
             Scores in [-1, 1] (up to rounding), no classes.
         """
-        return HeadOutput((normalize_rows(u) * normalize_rows(v)).sum(dim=-1))
+        return HeadOutput((normalize_rows(_wide(u)) * normalize_rows(_wide(v))).sum(dim=-1))
 
 
 class ManhattanHead(nn.Module):
@@ -54,7 +63,7 @@ class ManhattanHead(nn.Module):
         Returns:
             Scores in (0, 1] (0 where the exponential underflows), no classes.
         """
-        return HeadOutput(torch.exp(-(u - v).abs().sum(dim=-1)))
+        return HeadOutput(torch.exp(-(_wide(u) - _wide(v)).abs().sum(dim=-1)))
 
 
 class MLPHead(nn.Module):
@@ -91,7 +100,7 @@ class MLPHead(nn.Module):
         Returns:
             Scores in [0, 1] and the logarithms of the class probabilities, [P, K].
         """
-        logits = self.layers(torch.cat([(u - v).abs(), u * v], dim=-1))
+        logits = _wide(self.layers(torch.cat([(u - v).abs(), u * v], dim=-1)))
         log_probabilities = F.log_softmax(logits, dim=-1)
         grades = torch.linspace(0.0, 1.0, logits.shape[-1], device=logits.device, dtype=log_probabilities.dtype)
         score = (log_probabilities.exp() * grades).sum(dim=-1)

@@ -41,10 +41,50 @@ def kl_on_classes(class_log_probabilities: Tensor, targets: Tensor) -> Tensor:
     return F.kl_div(class_log_probabilities, soft, reduction="batchmean")
 
 
-def binary_cross_entropy(score: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of scores [P] in [0, 1], taken as probabilities, against targets [P] in [0, 1]."""
-    # The expected class of an mlp head may round past 1, which torch would refuse.
-    return F.binary_cross_entropy(score.clamp(0, 1), targets.to(score.dtype))
+def log_odds_of_classes(class_log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log s and log(1 - s) of the expected class s, scaled to [0, 1], without rounding s first.
+
+    A score that rounds to 1 would make log(1 - s) infinite, and its gradient meaningless.
+
+    Args:
+        class_log_probabilities: [P, K].
+
+    Returns:
+        Two tensors [P].
+    """
+    classes = class_log_probabilities.shape[1]
+    grades = torch.linspace(0, 1, classes, dtype=class_log_probabilities.dtype, device=class_log_probabilities.device)
+    log_score = torch.logsumexp(class_log_probabilities[:, 1:] + grades[1:].log(), dim=1)
+    log_rest = torch.logsumexp(class_log_probabilities[:, :-1] + (1 - grades[:-1]).log(), dim=1)
+    return log_score, log_rest
+
+
+def log_odds_of_distance(embeddings1: Tensor, embeddings2: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log s and log(1 - s) of the Manhattan similarity s = exp(-|u - v|_1).
+
+    Distances below 1e-6 count as 1e-6: equal embeddings have s = 1, and no finite loss for the label 0.
+
+    Args:
+        embeddings1: [P, D].
+        embeddings2: [P, D].
+
+    Returns:
+        Two tensors [P].
+    """
+    distance = (embeddings1 - embeddings2).abs().sum(dim=1).clamp(min=1e-6)
+    return -distance, torch.log(-torch.expm1(-distance))
+
+
+def binary_cross_entropy(log_score: Tensor, log_rest: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of scores, taken as probabilities, against targets [P] in [0, 1].
+
+    Args:
+        log_score: Logarithm of the score, [P].
+        log_rest: Logarithm of one minus the score, [P].
+        targets: [P].
+    """
+    targets = targets.to(log_score.dtype)
+    return -(targets * log_score + (1 - targets) * log_rest).mean()
 
 
 def contrastive(embeddings1: Tensor, embeddings2: Tensor, labels: Tensor, *, margin: float) -> Tensor:

@@ -89,7 +89,11 @@ class Objective:
                 assert output.class_log_probabilities is not None  # noqa: S101 - _check_head saw to it
                 return losses.kl_on_classes(output.class_log_probabilities.float(), targets)
             case "bce":
-                return losses.binary_cross_entropy(score, targets)
+                if output.class_log_probabilities is None:
+                    log_odds = losses.log_odds_of_distance(first, second)
+                else:
+                    log_odds = losses.log_odds_of_classes(output.class_log_probabilities.float())
+                return losses.binary_cross_entropy(*log_odds, targets)
             case "contrastive":
                 return losses.contrastive(first, second, targets, margin=self.config.contrastive_margin)
             case "cosent":

@@ -88,3 +88,14 @@ def test_normalized_rows_have_length_one_and_zero_stays() -> None:
     torch.testing.assert_close(normalized.detach(), torch.tensor([[0.6, 0.8], [0.0, 0.0], [1.0, 0.0]]))
     (gradient,) = torch.autograd.grad(normalized[1].sum(), rows)
     assert torch.equal(gradient[1], torch.ones(2)), "the zero row hands its gradient through, not times 1e12"
+
+
+@pytest.mark.parametrize("name", ["cosine", "manhattan", "mlp"])
+def test_scores_are_not_rounded_to_sixteen_bits(name: HeadName) -> None:
+    torch.manual_seed(0)
+    head = build_head(ModelConfig(vocabulary_size=2, head=name), 32)
+    u, v = 0.1 * torch.randn(2, 500, 32)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        output = head(u.bfloat16(), v.bfloat16())
+    assert output.score.dtype == torch.float32
+    assert len(output.score.unique()) > 450  # bfloat16 leaves fewer than a hundred

@@ -76,15 +76,43 @@ def test_kl_is_zero_exactly_at_the_soft_classes():
 
 
 @pytest.mark.parametrize("pairs", SIZES)
-def test_binary_cross_entropy(pairs):
-    score = torch.rand(pairs, dtype=torch.float64) * 0.98 + 0.01
+@pytest.mark.parametrize("classes", [2, 5])
+def test_binary_cross_entropy_of_classes(pairs, classes):
+    log_probabilities = torch.randn(pairs, classes, dtype=torch.float64).log_softmax(1)
     labels = torch.randint(0, 2, (pairs,)).double()
-    expected = -sum(math.log(s if y else 1 - s) for s, y in zip(score.tolist(), labels.tolist(), strict=True)) / pairs
-    assert losses.binary_cross_entropy(score, labels).item() == pytest.approx(expected, rel=1e-12)
+    expected = 0.0
+    for row, label in zip(log_probabilities.tolist(), labels.tolist(), strict=True):
+        score = sum(math.exp(p) * k / (classes - 1) for k, p in enumerate(row))
+        expected -= math.log(score if label else 1 - score) / pairs
+    log_odds = losses.log_odds_of_classes(log_probabilities)
+    assert losses.binary_cross_entropy(*log_odds, labels).item() == pytest.approx(expected, rel=1e-12)
 
 
-def test_binary_cross_entropy_takes_a_score_that_rounds_past_one():
-    assert losses.binary_cross_entropy(torch.tensor([1.0000001]), torch.tensor([1.0])).item() == 0
+@pytest.mark.parametrize("pairs", SIZES)
+def test_binary_cross_entropy_of_distances(pairs):
+    first, second = _embeddings(pairs)
+    labels = torch.randint(0, 2, (pairs,)).double()
+    expected = 0.0
+    for u, v, label in zip(first.tolist(), second.tolist(), labels.tolist(), strict=True):
+        score = math.exp(-sum(abs(x - y) for x, y in zip(u, v, strict=True)))
+        expected -= math.log(score if label else 1 - score) / pairs
+    log_odds = losses.log_odds_of_distance(first, second)
+    assert losses.binary_cross_entropy(*log_odds, labels).item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("gap", [5.0, 17.0, 30.0, 80.0])
+def test_a_confident_mistake_costs_its_logit_and_no_more(gap):
+    logits = torch.tensor([[0.0, gap]], requires_grad=True)  # float32: the score itself rounds to 1
+    loss = losses.binary_cross_entropy(*losses.log_odds_of_classes(logits.log_softmax(1)), torch.tensor([0.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx(gap, rel=0.01)
+    assert logits.grad.tolist()[0] == pytest.approx([-1.0, 1.0], abs=0.01)
+
+
+def test_equal_embeddings_have_a_finite_loss_whatever_the_label():
+    same = torch.ones(2, 3)
+    loss = losses.binary_cross_entropy(*losses.log_odds_of_distance(same, same), torch.tensor([0.0, 1.0]))
+    assert math.isfinite(loss.item())
 
 
 @pytest.mark.parametrize("pairs", SIZES)
