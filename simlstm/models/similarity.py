@@ -74,17 +74,17 @@ class SimilarityModel:
 
         Raises:
             CheckpointError: If there is no whole and safe checkpoint of a known version; a ValueError.
+            ValueError: If the device is not known or not there.
             ImportError: If the checkpoint's segmenter is not installed.
         """
-        if device is None or device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        place = _usable_device(device)
         folder = Path(folder)
         checkpoint = read_checkpoint(folder)
         with torch.device("meta"):  # no random weights are drawn only to be overwritten
             model = SiameseModel.from_config(checkpoint.config)
         model.load_state_dict(checkpoint.state, assign=True)
         return cls(
-            model.to(device).eval(),
+            model.to(place).eval(),
             checkpoint.tokenizer,
             config=checkpoint.config,
             calibration=checkpoint.calibration,
@@ -349,3 +349,15 @@ class SimilarityModel:
                 "train it with a [calibration] section, or use score"
             )
         return self.calibration
+
+
+def _usable_device(device: str | torch.device | None) -> torch.device:
+    """Return the device after placing a tensor on it: a name alone does not tell whether there is such a device."""
+    if device is None or device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
+        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: got {str(device)!r}; {reason}; there are: {', '.join(there)}") from error

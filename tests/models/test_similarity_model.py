@@ -278,6 +278,13 @@ def test_device_is_chosen(make_model: Build, tmp_path: Path, device: str | None)
     assert SimilarityModel.from_pretrained(tmp_path / "m", device=device).device.type == expected
 
 
+@pytest.mark.parametrize("device", ["cuda:99", torch.device("cuda:99"), "gpu", "tpu:0", "cuda:-5", ""])
+def test_a_device_that_is_not_there_is_named(make_model: Build, tmp_path: Path, device: str | torch.device) -> None:
+    make_model().save_pretrained(tmp_path / "m")
+    with pytest.raises(ValueError, match=rf"device: got '{device}'; .+; there are: cpu"):
+        SimilarityModel.from_pretrained(tmp_path / "m", device=device)
+
+
 def test_the_tokenizer_travels_with_the_model(make_model: Build, tokenizer: Tokenizer, tmp_path: Path) -> None:
     make_model().save_pretrained(tmp_path / "m")
     loaded = SimilarityModel.from_pretrained(tmp_path / "m").tokenizer

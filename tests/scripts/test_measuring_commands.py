@@ -80,7 +80,11 @@ def test_low_precision_is_an_option_and_is_close(files, tmp_path):
 
 @pytest.mark.parametrize(
     ("replacement", "message"),
-    [({"--model": "nowhere"}, "nowhere: there is no such folder"), ({"--data": "none.csv"}, "none.csv: no such file")],
+    [
+        ({"--model": "nowhere"}, "nowhere: there is no such folder"),
+        ({"--data": "none.csv"}, "none.csv: no such file"),
+        ({"--device": "cuda:99"}, "device: got 'cuda:99'"),
+    ],
 )
 def test_evaluate_names_what_is_missing(files, replacement, message):
     _, labels, folder = files
