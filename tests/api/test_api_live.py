@@ -155,8 +155,8 @@ def test_the_event_loop_answers_during_a_long_model_call():
             whole = time.monotonic() - started
         assert answer.result().status_code == 200
         assert whole > 0.5, "the model call was too short to show anything"
-        # A computing event loop would hold one probe up for the whole call.
-        assert max(delays) < whole / 2
+        # A computing event loop would hold one probe up for the whole call, but for its first and last moments.
+        assert max(delays) < 0.8 * whole
         assert float(np.median(delays)) < 0.1
 
 
