@@ -35,6 +35,8 @@ def main(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
+        if json_file is not None:  # first: a path that cannot be made costs no evaluation
+            json_file.parent.mkdir(parents=True, exist_ok=True)
         loaded = SimilarityModel.from_pretrained(model, device=device)
         pairs = read_pairs(data, format=format)
         with arithmetic(loaded.device, dtype):

@@ -67,6 +67,18 @@ def test_evaluate_prints_a_table_and_writes_the_same_as_json(files, tmp_path):
     assert "fitted on these very data: accuracy and F1 are optimistic" in result.stdout
 
 
+def test_the_folders_of_the_report_are_made(files, tmp_path):
+    _, labels, folder = files
+    arguments = ("--model", folder, "--data", labels, "--format", "bq", "--device", "cpu", "--json")
+    result = _run(evaluate, *arguments, tmp_path / "a" / "b" / "out.json")
+    assert result.exit_code == 0, result.output
+    assert "metrics" in json.loads((tmp_path / "a" / "b" / "out.json").read_text())
+    result = _run(evaluate, *arguments, labels / "out.json")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("evaluate: ")
+    assert "prevalence" not in result.stdout, "refused before anything is computed"
+
+
 def test_low_precision_is_an_option_and_is_close(files, tmp_path):
     _, labels, folder = files
     for dtype in ("float32", "bfloat16"):
