@@ -51,8 +51,9 @@ def score_file(
         advance: Called with the number of rows after each chunk.
 
     Raises:
-        DataError: For a row that cannot be scored or written, naming its line; `target` is left as it was.
-        ValueError: For columns that are not there, or that are there already.
+        DataError: For a row that cannot be scored or written, or has an added column already, naming its line;
+            `target` is left as it was.
+        ValueError: For columns that are not there, or that are there already, or a target whose folder is not there.
     """
     reader = RowReader.open(source)
     columns = (_column(reader, "sentence1", sentence1), _column(reader, "sentence2", sentence2))
@@ -64,6 +65,11 @@ def score_file(
     rows = reader.rows()
     with open_writer(target, [*reader.columns, *added], types=types, schema=reader.schema) as writer:
         while chunk := list(islice(rows, chunk_size)):
+            for line, row in chunk:  # a row of JSON lines may have keys that the first one lacks
+                if taken := [name for name in added if name in row]:
+                    raise DataError(
+                        f"{reader.path}:{line}: has a value {taken[0]!r} already; give a prefix for the added columns"
+                    )
             pairs = [tuple(_sentence(reader, line, row, column) for column in columns) for line, row in chunk]
             results = list(_score(model, pairs, batch_size))
             for (_, row), values in zip(chunk, results, strict=True):

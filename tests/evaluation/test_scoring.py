@@ -157,6 +157,16 @@ def test_a_column_is_not_overwritten(model, tmp_path):
     assert {"score", "model_score"} <= _read(tmp_path / "out.csv")[0].keys()
 
 
+def test_a_value_of_a_later_json_row_is_not_overwritten(model, tmp_path):
+    source = _write(tmp_path / "in.jsonl", [ROWS[0], {**ROWS[1], "truncated": "by hand"}])
+    for target in ("out.jsonl", "out.csv"):
+        with pytest.raises(DataError, match=r"in.jsonl:2: has a value 'truncated' already; give a prefix"):
+            score_file(model, source, tmp_path / target)
+        assert not (tmp_path / target).exists()
+    score_file(model, source, tmp_path / "out.jsonl", prefix="model_")
+    assert _read(tmp_path / "out.jsonl")[1]["truncated"] == "by hand"
+
+
 BAD = [
     ("in.csv", b"sentence1,sentence2\na,b\na\n", r"in.csv:3: 1 cells; the header has 2"),
     ("in.csv", b'sentence1,sentence2\n"a\nb",c\na\n', r"in.csv:4: 1 cells"),
