@@ -116,9 +116,17 @@ def open_writer(
         columns: Names, in order.
         types: Parquet types of some columns, such as ``{"score": "float32"}``.
         schema: A pyarrow schema with the types of others.
+
+    Raises:
+        DataError: For an extension that is not known.
+        ValueError: For a path whose folder does not exist, or that is a folder itself.
     """
     path = Path(path)
     shape = detect_shape(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; allowed: a file")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     partial = Path(name)
     try:

@@ -167,6 +167,24 @@ def test_a_value_of_a_later_json_row_is_not_overwritten(model, tmp_path):
     assert _read(tmp_path / "out.jsonl")[1]["truncated"] == "by hand"
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere/out.jsonl", r"out\.jsonl: the folder .*nowhere does not exist"),
+        ("in.csv/out.jsonl", r"out\.jsonl: the folder .*in\.csv does not exist"),
+        ("folder.csv", r"folder\.csv: is a folder; allowed: a file"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_before_scoring(model, tmp_path, target, message):
+    (tmp_path / "folder.csv").mkdir()
+    source = _write(tmp_path / "in.csv")
+    scored = []
+    with pytest.raises(ValueError, match=message):
+        score_file(model, source, tmp_path / target, advance=scored.append)
+    assert not scored
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder.csv", "in.csv"]
+
+
 BAD = [
     ("in.csv", b"sentence1,sentence2\na,b\na\n", r"in.csv:3: 1 cells; the header has 2"),
     ("in.csv", b'sentence1,sentence2\n"a\nb",c\na\n', r"in.csv:4: 1 cells"),
