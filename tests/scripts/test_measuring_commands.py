@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from scripts.evaluate import main as evaluate
 from scripts.score import main as score
 from simlstm.data.formats import read_pairs
+from simlstm.data.layouts import Columns
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
@@ -77,6 +78,30 @@ def test_the_folders_of_the_report_are_made(files, tmp_path):
     assert result.exit_code == 1
     assert result.stderr.startswith("evaluate: ")
     assert "prevalence" not in result.stdout, "refused before anything is computed"
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_evaluate_reads_columns_and_scores_of_the_files_own(files, tmp_path, header):
+    scores = [1, 7, 4, 2.5, 6]
+    own = tmp_path / "own.csv"
+    rows = "".join(f"{score},red cat,{second}\n" for score, second in zip(scores, "abcde", strict=True))
+    own.write_text(("sim,q1,q2\n" if header else "") + rows)
+    names = ("q1", "q2", "sim") if header else (1, 2, 0)
+    columns = [word for pair in zip(("--sentence1", "--sentence2", "--target"), names, strict=True) for word in pair]
+    fixed = ("--model", files[2], "--data", own, "--device", "cpu", "--json", tmp_path / "out.json")
+    result = _run(evaluate, *fixed, *columns, "--score-range", 1, 7, "--train", own)
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out.json").read_text())
+    pairs = read_pairs(own, columns=Columns(*names), score_range=(1, 7))
+    assert report["data"]["kind"] == "graded"
+    assert report["metrics"] == pytest.approx(evaluate_model(SimilarityModel.from_pretrained(files[2]), pairs))
+    assert report["train_overlap"]["pairs"] == 5
+    result = _run(evaluate, *fixed, *columns[:4], "--score-range", 1, 7)
+    assert result.exit_code == 1
+    assert "--target did not come" in result.stderr
+    result = _run(evaluate, *fixed, *columns, "--score-range", 7, 1)
+    assert result.exit_code == 1
+    assert "score_range: (7.0, 1.0) came" in result.stderr
 
 
 def test_low_precision_is_an_option_and_is_close(files, tmp_path):
