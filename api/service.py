@@ -14,7 +14,6 @@ from api.jobs import Job, Outcome
 from api.metrics import Metrics
 from api.settings import Settings
 from api.shutdown import announced_shutdown
-from simlstm.models.checkpoint import CheckpointError
 from simlstm.models.similarity import SimilarityModel
 
 
@@ -146,7 +145,7 @@ class Service:
             raise StartError("no checkpoint to serve: name its folder by --model or SIMLSTM_MODEL")
         try:
             return SimilarityModel.from_pretrained(folder, device=self.settings.device)
-        except (CheckpointError, ImportError, OSError, RuntimeError) as error:
+        except (ValueError, ImportError, OSError, RuntimeError) as error:  # CheckpointError is a ValueError
             raise StartError(f"cannot serve {folder}: {error}") from error
 
     def _drain(self) -> None:

@@ -52,7 +52,7 @@ async def embeddings(request: Request, body: EmbeddingRequest) -> Response:
     texts = [body.input] if isinstance(body.input, str) else body.input
     request.state.method = "single" if len(texts) == 1 else "batch"
     outcome = await service.compute(request, texts)
-    arguments = (outcome.embeddings, body.encoding_format, service.name, sum(outcome.token_counts))
+    arguments = (outcome.embeddings, body.encoding_format or "float", service.name, sum(outcome.token_counts))
     if outcome.embeddings.size > _FLOATS_WRITTEN_ON_THE_EVENT_LOOP:
         content = await asyncio.to_thread(_write, *arguments)
     else:

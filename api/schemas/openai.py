@@ -32,7 +32,7 @@ class EmbeddingRequest(BaseModel):
         json_schema_extra={
             "examples": [
                 {"model": "demo", "input": "A man is playing a guitar."},
-                {"model": "demo", "input": ["A dog runs.", "今天天气很好"], "encoding_format": "base64"},
+                {"model": "demo", "input": ["A dog runs.", "两只狗在公园里跑。"], "encoding_format": "base64"},
             ]
         },
     )
@@ -43,7 +43,7 @@ class EmbeddingRequest(BaseModel):
         PlainValidator(_input),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
     ]
-    encoding_format: Literal["float", "base64"] = Field(
+    encoding_format: Literal["float", "base64"] | None = Field(
         default="float", description="base64: little-endian float32; what the Python client asks for by itself"
     )
     dimensions: StrictInt | None = Field(default=None, ge=1, description="if given, must be the model's embedding size")

@@ -48,6 +48,12 @@ def test_cut_texts_are_counted(client):
     assert response.json()["usage"]["prompt_tokens"] == 12 + 1 + 12
 
 
+def test_a_field_that_is_null_counts_as_not_given(client, model):
+    fields = {"model": "tiny", "input": "dog", "encoding_format": None, "dimensions": None, "user": None}
+    answer = client.post(URL, json=fields).json()
+    np.testing.assert_array_equal(np.float32(answer["data"][0]["embedding"]), model.encode("dog"))
+
+
 def test_dimensions_may_only_repeat_the_size(client, model):
     fields = {"model": "tiny", "input": "dog"}
     assert client.post(URL, json=fields | {"dimensions": model.embedding_size}).status_code == 200

@@ -227,6 +227,14 @@ def test_what_cannot_be_served_ends_with_a_sentence(checkpoint, tmp_path, enviro
     assert "answers at" not in output
 
 
+def test_a_device_that_is_not_there_ends_with_a_sentence(checkpoint):
+    with serve_process("--model", str(checkpoint), "--device", "toaster") as serving:
+        assert serving.ended() not in (0, None)
+    output = "".join(serving.lines)
+    assert "toaster" in output
+    assert "Traceback" not in output
+
+
 def test_no_model_is_a_usage_error():
     with serve_process() as serving:
         assert serving.ended() == 2

@@ -142,3 +142,12 @@ def test_the_largest_request_is_answered(client):
     response = client.post(URL, json={"sentence1": ["dog"] * 2048, "sentence2": ["park"] * 2048})
     assert response.status_code == 200
     assert len(response.json()["results"]) == 2048
+
+
+def test_many_unknown_fields_are_one_error(client):
+    fields = {"sentence1": "dog", "sentence2": "park"} | {f"x{number}": 1 for number in range(1000)}
+    response = client.post(URL, json=fields)
+    assert response.status_code == 422
+    message = response.json()["error"]["message"]
+    assert "1002 fields came; the known ones are sentence1, sentence2, explain, deadline_ms" in message
+    assert "more" not in message
