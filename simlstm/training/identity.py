@@ -31,7 +31,7 @@ def describe_run(config: TrainingConfig, data: RunData, start: Start) -> dict[st
 
 
 def refuse_differences(description: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Refuse to resume with another configuration or other data.
+    """Refuse to resume with another configuration or other data; ``[calibration]`` may change.
 
     Args:
         description: Of the run as it was started.
@@ -45,12 +45,23 @@ def refuse_differences(description: Mapping[str, Any], current: Mapping[str, Any
         f"[{key.partition('.')[0]}] {key.partition('.')[2]}: the run was started with {earlier.get(key)!r}, got "
         f"{now.get(key)!r}"
         for key in sorted(earlier.keys() | now.keys())
-        if earlier.get(key) != now.get(key)
+        # What is fitted at the end steers no weight.
+        if earlier.get(key) != now.get(key) and not key.startswith("calibration.")
     ]
     if not lines and description["data"] != current["data"]:
         lines = ["[data]: the files have changed since the run was started (their hashes differ)"]
     if lines:
         raise ConfigError("cannot resume:\n" + "\n".join(lines))
+
+
+def with_calibration(description: Mapping[str, Any], config: TrainingConfig) -> dict[str, Any]:
+    """Return a run's description with the ``[calibration]`` of the configuration that goes on with it."""
+    calibration = config.calibration.model_dump(mode="json")
+    return {
+        **description,
+        "config": {**description["config"], "calibration": calibration},
+        "given": {**description["given"], "calibration": calibration},
+    }
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

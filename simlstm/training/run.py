@@ -18,7 +18,7 @@ from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.display import Display
 from simlstm.training.folder import RunFolder
-from simlstm.training.identity import describe_run, identity, refuse_differences
+from simlstm.training.identity import describe_run, identity, refuse_differences, with_calibration
 from simlstm.training.journal import Journal
 from simlstm.training.loop import Trainer
 from simlstm.training.objective import Objective
@@ -88,7 +88,9 @@ def train(
         start = build_start(config, data)
         description = describe_run(config, data, start)
         objective = _objective(config, data, start.config)
-        folder.clear()
+        model = start.model.to(device)
+        _rehearse(config, data, start, evaluate, calibrate)
+        folder.clear(resume=resume)
         folder.state.begin(description, start.tokenizer.to_json())
     else:
         refuse_differences(description, identity(config, data))
@@ -96,9 +98,14 @@ def train(
         tokenizer = Tokenizer.from_json(folder.state.tokenizer(), segmenter=model_config.segmenter)
         start = Start(tokenizer, model_config, rebuild_model(config, model_config), description["notes"])
         objective = _objective(config, data, start.config)
+        model = start.model.to(device)
+        adopted = with_calibration(description, config)
+        if adopted["config"] != description["config"]:
+            _rehearse(config, data, start, evaluate, calibrate)
+            description = adopted
+            folder.state.begin(description, tokenizer.to_json())
         logger.info("resuming %s after step %d", folder.path, saved[0].step)
 
-    model = start.model.to(device)
     corpus = build_corpus(config, data, start)
     with Journal(
         folder.path,
@@ -171,6 +178,30 @@ def _finish(
     }
     model.save_pretrained(folder.path)
     return TrainingResult(folder.path, metrics)
+
+
+def _rehearse(
+    config: TrainingConfig, data: RunData, start: Start, evaluate: Evaluate, calibrate: Calibrate | None
+) -> None:
+    """Measure and calibrate the untrained model, so that settings which dev does not allow fail before the first step.
+
+    The random generators stay where they are.
+
+    Raises:
+        ConfigError: For a metric that dev does not have, or a calibration that cannot be fitted on it.
+    """
+    device = start.model.encoder.embedding.weight.device
+    model = SimilarityModel(start.model, start.tokenizer, config=start.config)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        measured = evaluate(model, data.dev)
+        metric = _metric(config, data)
+        if metric not in measured:
+            raise ConfigError(f"[training] metric: got {metric!r}; measured on dev: {', '.join(sorted(measured))}")
+        if calibrate is not None:
+            try:
+                calibrate(model, data.dev)
+            except ValueError as error:
+                raise ConfigError(f"[calibration] on dev ({data.dev.name}): {error}") from error
 
 
 def _objective(config: TrainingConfig, data: RunData, model: ModelConfig) -> Objective:

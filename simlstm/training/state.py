@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,11 @@ from typing import Any
 
 import safetensors.torch
 from torch import Tensor
+
+# The names that are written here, whole and half.
+_OWN = re.compile(
+    r"(run|tokenizer)\.json|\.(run|tokenizer)\.json\.partial|\.?(step-\d{8,}|best-\d{8,}\.safetensors)(\.partial)?"
+)
 
 
 @dataclass(slots=True)
@@ -101,7 +107,9 @@ class StateFolder:
         _sync(partial)
         partial.rename(final)
         _sync(self.folder)
-        self._remove_all_but(final.name, f"best-{progress.best_step or 0:08d}.safetensors")
+        self._remove_all_but(
+            "run.json", "tokenizer.json", final.name, f"best-{progress.best_step or 0:08d}.safetensors"
+        )
 
     def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
         """Return the newest saving, or None when there is none yet."""
@@ -127,19 +135,29 @@ class StateFolder:
         return safetensors.torch.load_file(self._best(step))
 
     def remove(self) -> None:
-        """Remove the whole state: the run is finished. ``run.json`` goes first, so that half a folder is no state."""
+        """Remove the whole state; ``run.json`` goes first, so that half a folder is no state. Other files stay."""
         (self.folder / "run.json").unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self.folder.is_dir():
+            return
+        self._remove_all_but()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def strangers(self) -> list[str]:
+        """Return the names of what lies in the folder and was not written here, sorted."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(entry.name for entry in self.folder.iterdir() if not _OWN.fullmatch(entry.name))
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step:08d}.safetensors"
 
     def _remove_all_but(self, *names: str) -> None:
-        """Remove older savings, and what an earlier crash left half written."""
+        """Remove older savings, and what an earlier crash left half written, but nothing that was not written here."""
         for entry in self.folder.iterdir():
-            if entry.name in {*names, "run.json", "tokenizer.json"}:
+            if entry.name in names or not _OWN.fullmatch(entry.name):
                 continue
-            if entry.is_dir():
+            if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
             else:
                 entry.unlink(missing_ok=True)

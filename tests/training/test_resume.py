@@ -159,6 +159,18 @@ def test_another_configuration_is_refused_naming_every_key(stopped, graded, tiny
     ]
 
 
+def test_the_calibration_may_change_as_it_steers_no_weight(stopped, graded, tiny, run, tmp_path):
+    run(tiny(graded), tmp_path / "whole")
+    changed = tiny(graded, calibration__positive_from=0.7)
+    with pytest.raises(Interrupted):
+        run(changed, stopped, resume=True, display=StopAfter(7, signal.SIGTERM))
+    assert saved_config(RunFolder(stopped)).calibration.positive_from == 0.7
+    run(changed, stopped, resume=True)
+    assert (stopped / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    config = SimilarityModel.from_pretrained(stopped).provenance["config"]
+    assert config["calibration"]["positive_from"] == 0.7
+
+
 def test_the_configuration_can_be_left_out(stopped, graded, tiny, run):
     config = saved_config(RunFolder(stopped))
     assert config == tiny(graded)
@@ -216,7 +228,7 @@ def test_a_second_signal_acts_at_once():
 def test_the_best_value_and_the_count_towards_the_early_end_survive(graded, tiny, tmp_path):
     values = [0.1, 0.6, 0.5, 0.55, 0.4, 0.9]
     config = tiny(graded, training__epochs=6, training__patience=3)
-    seen = iter(values)
+    seen = iter([0.0, *values])  # the first is the untrained model's
     for step in (24, 36, 48):  # after each of these evaluations the run is stopped and resumed
         with pytest.raises(Interrupted):
             train(

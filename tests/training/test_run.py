@@ -2,17 +2,18 @@
 
 import json
 import logging
+from functools import partial
 
 import pytest
 import torch
 
 from simlstm.data.formats import read_pairs
-from simlstm.evaluation.evaluate import evaluate_model
+from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.models.checkpoint import read_checkpoint
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training.config_file import ConfigError
 from simlstm.training.corpus import Corpus
-from simlstm.training.folder import RunFolderError
+from simlstm.training.folder import RunFolder, RunFolderError
 from simlstm.training.loop import DivergedError
 from simlstm.training.run import train
 from simlstm.training.schedule import learning_rate_factor
@@ -120,14 +121,14 @@ def test_a_bar_on_a_terminal(graded, tiny, run, tmp_path):
 
 
 def test_it_stops_early_when_dev_gets_no_better(graded, tiny, tmp_path):
-    values = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.9])
+    values = iter([0.0, 0.1, 0.5, 0.4, 0.5, 0.3, 0.9])  # the first is the untrained model's
     config = tiny(graded, training__epochs=6, training__patience=3)
     result = train(config, tmp_path / "run", evaluate=lambda model, data: {"spearman": next(values)})
     assert (result.metrics["stopped_early"], result.metrics["steps"], result.metrics["best_epoch"]) == (True, 60, 2)
 
 
 def test_a_smaller_error_is_better(graded, tiny, tmp_path):
-    values = iter([0.3, 0.1, 0.2, 0.1])
+    values = iter([0.0, 0.3, 0.1, 0.2, 0.1])  # the first is the untrained model's
     config = tiny(graded, training__epochs=3, training__metric="mse")
     result = train(config, tmp_path / "run", evaluate=lambda model, data: {"mse": next(values)})
     assert result.metrics["best_epoch"] == 2
@@ -217,11 +218,38 @@ class TestFolder:
         folder = tmp_path / "run"
         folder.mkdir()
         (folder / "notes.txt").write_text("mine")
-        with pytest.raises(RunFolderError, match="there is something in this folder; --resume goes on with it, --over"):
+        with pytest.raises(RunFolderError, match="there is something in this folder; choose another folder"):
             run(tiny(graded), folder)
         with pytest.raises(RunFolderError, match=r"notes.txt belongs to none"):
             run(tiny(graded), folder, overwrite=True)
         assert (folder / "notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("name", ["README.md", "config.json", "tokenizer.json", "metrics.jsonl", "state/mine.txt"])
+    def test_resuming_takes_no_file_of_somebody_else(self, graded, tiny, run, tmp_path, name):
+        """A resumed run that never began is a fresh start, and needs a folder as free as that."""
+        file = tmp_path / "run" / name
+        file.parent.mkdir(parents=True)
+        file.write_text('{"format": "mine"}')
+        with pytest.raises(RunFolderError, match=rf"no run to resume in this folder, and {name} keeps it from"):
+            run(tiny(graded), tmp_path / "run", resume=True)
+        assert file.read_text() == '{"format": "mine"}'
+
+    def test_another_programs_config_is_no_finished_run(self, graded, tiny, run, tmp_path):
+        folder = tmp_path / "run"
+        folder.mkdir()
+        (folder / "config.json").write_text('{"architectures": ["BertModel"]}')
+        assert not RunFolder(folder).is_finished()
+        with pytest.raises(RunFolderError, match=r"config.json belongs to none"):
+            run(tiny(graded), folder, overwrite=True)
+        assert (folder / "config.json").exists()
+
+    def test_a_run_killed_before_its_first_saving_starts_again_and_spares_the_rest(self, graded, tiny, run, tmp_path):
+        folder = tmp_path / "run"
+        RunFolder(folder).state.begin({"config": {}}, "{}")
+        (folder / "metrics.jsonl").write_text("")
+        (folder / "README.md").write_text("mine")
+        RunFolder(folder).clear(resume=True)
+        assert [entry.name for entry in folder.iterdir()] == ["README.md"]
 
     def test_an_empty_folder_is_free(self, graded, tiny, run, tmp_path):
         (tmp_path / "run").mkdir()
@@ -266,6 +294,26 @@ def test_a_device_that_is_not_there_is_named(graded, tiny, run, tmp_path, device
 def test_a_metric_that_dev_does_not_have_is_refused(graded, tiny, run, tmp_path):
     with pytest.raises(ConfigError, match=r"metric: got 'roc_auc'; measured on dev: cosine_pearson, cosine_spearman"):
         run(tiny(graded, training__metric="roc_auc"), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training__metric": "roc_auc"}, r"\[training\] metric: got 'roc_auc'"),
+        ({"calibration__method": "isotonic"}, r"\[calibration\] on dev .*isotonic needs 1000 pairs"),
+        ({"calibration__positive_from": 0.001}, r"\[calibration\] on dev .*both sides of positive_from"),
+    ],
+)
+def test_what_dev_does_not_allow_fails_before_the_first_step(graded, tiny, tmp_path, settings, message):
+    if "calibration__positive_from" in settings:
+        dev = tmp_path / "dev.csv"
+        dev.write_text("sentence1,sentence2,score\na,b,0.5\nc,d,0.75\n")
+        graded = (graded[0], dev)
+    config = tiny(graded, **settings)
+    fit = partial(calibrate_model, **config.calibration.model_dump())
+    with pytest.raises(ConfigError, match=message):
+        train(config, tmp_path / "run", evaluate=evaluate_model, calibrate=fit)
+    assert not (tmp_path / "run").exists()
 
 
 def test_every_row_is_trained_on_once_an_epoch_however_batches_make_steps(graded, tiny, run, tmp_path, monkeypatch):

@@ -76,3 +76,12 @@ def test_removal_leaves_nothing(state):
     state.remove()
     assert not state.folder.exists()
     state.remove()
+
+
+def test_removal_and_savings_spare_what_was_not_written_here(state):
+    for name in ("notes.txt", "step-1.txt", "best.safetensors"):
+        (state.folder / name).write_text("mine")
+    (state.folder / "photos").mkdir()
+    state.save(Progress(step=1), {"w": torch.ones(1)})
+    state.remove()
+    assert _names(state.folder) == ["best.safetensors", "notes.txt", "photos", "step-1.txt"] == state.strangers()
