@@ -30,7 +30,7 @@ def main(
     batches: Annotated[list[int] | None, typer.Option("--batch", min=1, help="rnn: B; may be repeated.")] = None,
     mean_length: Annotated[float, typer.Option(min=1, help="rnn: mean of the gamma-distributed lengths.")] = 12.0,
     turns: Annotated[int, typer.Option(min=2, help="rnn: measured turns of each candidate.")] = 30,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's own choice by default.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the experiment's or torch's.")] = None,
 ) -> None:
     """Compare simlstm.rnn.LSTM with torch.nn.LSTM; a ratio above 1 says that ours is faster."""
     if threads is not None:
@@ -45,7 +45,7 @@ def main(
         else:
             from scripts.benchmarking import train  # what needs the training packages is imported when asked for
 
-            results = train.measure(config, steps=steps)
+            results = train.measure(config, steps=steps, threads=threads)
             _print_training(results)
     except (ValueError, RuntimeError) as error:
         print(f"benchmark: {error}", file=sys.stderr)

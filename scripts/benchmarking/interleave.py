@@ -2,7 +2,6 @@
 
 import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from simlstm import __version__
+from simlstm.training.provenance import code_commit
 
 
 @dataclass
@@ -71,13 +71,12 @@ def median_ratio(slower: Measurement, faster: Measurement) -> float:
 
 
 def machine() -> dict[str, object]:
-    """Describe where a measurement was made: processor, threads, versions, commit."""
+    """Describe where a measurement was made: processor, threads, versions, commit (``+changes`` when edited)."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = f"{names[0]} ({len(names)} cores)" if names else model
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "processor": model,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -85,5 +84,5 @@ def machine() -> dict[str, object]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "simlstm": __version__,
-        "commit": commit.stdout.strip() or None,
+        "commit": code_commit(),
     }

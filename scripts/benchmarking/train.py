@@ -1,5 +1,6 @@
 """A whole training step with our layer, against the same step with ``torch.nn.LSTM`` put in its place."""
 
+import contextlib
 import copy
 import math
 import time
@@ -18,11 +19,13 @@ from simlstm.training.config_file import load_config
 from simlstm.training.corpus import Corpus, PlannedBatch
 from simlstm.training.ema import AveragedModel
 from simlstm.training.objective import Objective
-from simlstm.training.optimizer import build_optimizer
+from simlstm.training.optimizer import build_optimizer, set_rate
 from simlstm.training.run_data import read_run_data
+from simlstm.training.schedule import learning_rate_factor
 
-# The first losses agree to float32's rounding; later ones drift apart as any two summation orders do in training.
-PARITY = 1e-5
+# The first losses agree to the rounding of the products (bf16 keeps 8 bits, and torch rounds the cell state to them
+# too); later ones drift apart as any two summation orders do in training.
+PARITY = {"float32": 1e-5, "bf16": 1e-2}
 WARMUP = 5
 
 
@@ -40,19 +43,36 @@ def with_stock_layer(model: SiameseModel) -> SiameseModel:
 
 
 def stepper(model: SiameseModel, corpus: Corpus, config: TrainingConfig) -> Callable[[PlannedBatch, int], float]:
-    """Return a function that does one training step as the loop does it, and gives the loss."""
+    """Return a function that does one training step as the loop does it, and gives the loss.
+
+    As in the loop: precision, schedule, clipping and the average of the weights. Otherwise: every batch is a step
+    (no accumulation) of a run of as many epochs, and everything is on the CPU.
+    """
     objective = Objective(config.loss, head=config.model.head, kinds=corpus.kinds)
     optimizer = build_optimizer(model, config.optimizer, config.embedding)
     average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
+    total_steps = corpus.batches_per_epoch() * config.training.epochs
+    settings = config.optimizer
     model.train()
 
     def step(planned: PlannedBatch, number: int) -> float:
         torch.manual_seed(number)  # the same dropout for both candidates
+        factor = learning_rate_factor(
+            number,
+            total_steps=total_steps,
+            warmup_fraction=settings.warmup_fraction,
+            kind=settings.schedule,
+            final_fraction=settings.final_learning_rate_fraction,
+        )
+        set_rate(optimizer, factor)
         batch, kind = corpus.collate(planned)
-        loss = objective(model(batch.tokens), batch.targets, batch.groups, kind)["loss"]
+        low = config.training.precision == "bf16"
+        with torch.autocast("cpu", torch.bfloat16) if low else contextlib.nullcontext():
+            output = model(batch.tokens)
+        loss = objective(output, batch.targets, batch.groups, kind)["loss"]
         loss.backward()  # type: ignore[no-untyped-call]
-        if config.optimizer.max_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), config.optimizer.max_gradient_norm)
+        if settings.max_gradient_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
         if average is not None:
@@ -62,12 +82,13 @@ def stepper(model: SiameseModel, corpus: Corpus, config: TrainingConfig) -> Call
     return step
 
 
-def measure(config_file: Path, *, steps: int | None) -> dict[str, object]:
+def measure(config_file: Path, *, steps: int | None, threads: int | None = None) -> dict[str, object]:
     """Train both candidates side by side, batch by batch, in alternating order.
 
     Args:
         config_file: The experiment; its first epoch is what is measured.
         steps: Measured steps; a whole epoch when None.
+        threads: CPU threads; the experiment's own when None.
 
     Returns:
         Per candidate: seconds, sentences per second, and their median ratio over the steps (above 1: ours is faster).
@@ -76,6 +97,9 @@ def measure(config_file: Path, *, steps: int | None) -> dict[str, object]:
         RuntimeError: when the first losses differ: no speed is reported for a layer that computes something else.
     """
     config = load_config(config_file)
+    threads = threads or config.training.threads
+    if threads is not None:
+        torch.set_num_threads(threads)
     data = read_run_data(config)
     start = build_start(config, data)
     corpus = build_corpus(config, data, start)
@@ -83,6 +107,7 @@ def measure(config_file: Path, *, steps: int | None) -> dict[str, object]:
     models = (start.model, with_stock_layer(start.model))
     steppers = {name: stepper(model, corpus, config) for name, model in zip(names, models, strict=True)}
     timed = {name: Measurement(name) for name in names}
+    parity = PARITY[config.training.precision]
     sentences = 0
     plan = corpus.epoch(0)
     count = len(plan) if steps is None else min(steps + WARMUP, len(plan))
@@ -93,12 +118,13 @@ def measure(config_file: Path, *, steps: int | None) -> dict[str, object]:
             losses[name] = steppers[name](planned, number)
             if number >= WARMUP:
                 timed[name].seconds.append(time.perf_counter() - begin)
-        if number == 0 and not math.isclose(*losses.values(), rel_tol=PARITY):
-            raise RuntimeError(f"parity failed: first losses {losses}, allowed relative difference {PARITY:.0e}")
+        if number == 0 and not math.isclose(*losses.values(), rel_tol=parity):
+            raise RuntimeError(f"parity failed: first losses {losses}, allowed relative difference {parity:.0e}")
         sentences += 2 * len(planned.rows) if number >= WARMUP else 0
     ours, stock = timed["simlstm"], timed["torch.nn.LSTM"]
     return {
         "config": config_file.name,
+        "precision": config.training.precision,
         "steps": count - WARMUP,
         "sentences": sentences,
         "ratio": median_ratio(stock, ours),

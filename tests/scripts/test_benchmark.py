@@ -1,6 +1,8 @@
 """The benchmark: it takes turns, refuses wrong layers, and writes what it saw."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,17 @@ from typer.testing import CliRunner
 from scripts.benchmark import main
 from scripts.benchmarking import interleave, rnn
 from scripts.benchmarking.interleave import Measurement, machine, median_ratio
+from scripts.benchmarking.train import stepper
+from simlstm.evaluation.evaluate import evaluate_model
+from simlstm.models.similarity import SimilarityModel
 from simlstm.rnn import LSTM
+from simlstm.training.build import build_corpus, build_start
+from simlstm.training.config_file import load_config
+from simlstm.training.provenance import code_commit
+from simlstm.training.run import train
+from simlstm.training.run_data import read_run_data
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str):
@@ -48,6 +60,18 @@ def test_machine_names_what_a_figure_depends_on():
     assert described["torch"] == torch.__version__
     assert described["threads"] == torch.get_num_threads()
     assert described["processor"]
+    assert described["commit"] == code_commit(), "with +changes when the code was edited"
+
+
+def test_layer_figures_need_no_training_package():
+    code = """
+import sys
+from scripts.benchmarking import interleave, rnn
+interleave.machine()
+print(*sys.modules)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not {"sklearn", "scipy", "tensorboard", "jieba", "pyarrow"} & set(said.stdout.split())
 
 
 def test_lengths_have_the_asked_mean_and_stand_longest_first():
@@ -88,6 +112,58 @@ def test_training_figures_are_written(tmp_path: Path):
     assert report["steps"] == 3
     assert report["simlstm"]["sentences_per_second"] > 0
     assert report["torch.nn.LSTM"]["turns"] == 3
+
+
+STEPPED = """
+[data]
+train = "demo:en:test"
+dev = "demo:en:dev"
+[model]
+embedding_size = 6
+hidden_size = 5
+[optimizer]
+warmup_fraction = 0.3
+max_gradient_norm = 0.5
+[training]
+epochs = 1
+batch_size = 64
+ema_decay = 0.0
+device = "cpu"
+tensorboard = false
+"""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_step_is_the_loops(tmp_path: Path, precision: str):
+    file = tmp_path / "tiny.toml"
+    file.write_text(STEPPED + f'precision = "{precision}"\n')
+    config = load_config(file)
+    train(config, tmp_path / "run", evaluate=evaluate_model)
+    trained = SimilarityModel.from_pretrained(tmp_path / "run", device="cpu").model.state_dict()
+    data = read_run_data(config)
+    start = build_start(config, data)
+    corpus = build_corpus(config, data, start)
+    step = stepper(start.model, corpus, config)
+    for number, planned in enumerate(corpus.epoch(0)):
+        step(planned, number)
+    for name, weights in start.model.state_dict().items():
+        torch.testing.assert_close(weights, trained[name], rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize(("flags", "threads"), [((), 1), (("--threads", "2"), 2)])
+def test_threads_and_precision_are_the_experiments(tmp_path: Path, flags: tuple[str, ...], threads: int):
+    before = torch.get_num_threads()
+    file = tmp_path / "tiny.toml"
+    file.write_text(STEPPED + 'precision = "bf16"\nthreads = 1\n')
+    out = tmp_path / "train.json"
+    torch.set_num_threads(3)
+    try:
+        result = run("train", "--config", str(file), "--steps", "2", "--json", str(out), *flags)
+    finally:
+        torch.set_num_threads(before)
+    assert result.exit_code == 0, result.output
+    report = json.loads(out.read_text())
+    assert (report["precision"], report["machine"]["threads"]) == ("bf16", threads)
 
 
 def test_a_missing_configuration_is_named():
