@@ -56,6 +56,11 @@ class PairData:
         low, high = self.score_range
         return [(target - low) / (high - low) for target in self.targets]
 
+    def unordered_pairs(self) -> list[tuple[str, str]]:
+        """Return the two sentences of each pair, the lesser first: the same pair the other way round is equal."""
+        pairs = zip(self.sentences1, self.sentences2, strict=True)
+        return [(first, second) if first <= second else (second, first) for first, second in pairs]
+
     def select(self, indices: Iterable[int]) -> "PairData":
         """Return the pairs at ``indices``, in that order; name and hash still name the whole.
 
@@ -78,7 +83,8 @@ class PairData:
     def split(self, fraction: float, *, seed: int) -> tuple["PairData", "PairData"]:
         """Split into two parts by a hash of the first sentence (and the seed), each part in the order of the whole.
 
-        A first sentence falls on one side with all its pairs, and stays there when pairs are added to the file.
+        A first sentence falls on one side with all its pairs, and stays there when pairs are added to the file. As a
+        second sentence it may also be on the other side, even in the same pair the other way round.
 
         Args:
             fraction: Expected share of the first sentences in the second part, between 0 and 1.

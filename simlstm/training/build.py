@@ -131,8 +131,7 @@ def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokeniz
 def _model_config(config: TrainingConfig, data: RunData, tokenizer: Tokenizer, settings: dict[str, Any]) -> ModelConfig:
     """Complete the architecture with what tokenizer and data decide."""
     if settings["head"] == "mlp":
-        binary = all(source.kind == "binary" for source in data.train if source.kind != "positive")
-        settings["classes"] = config.model.classes or (2 if binary else 5)
+        settings["classes"] = config.model.classes or _classes(data)
     elif config.model.classes is not None:
         settings["classes"] = config.model.classes
     return _validated(
@@ -145,6 +144,12 @@ def _model_config(config: TrainingConfig, data: RunData, tokenizer: Tokenizer, s
             "score_range": data.dev.score_range,
         }
     )
+
+
+def _classes(data: RunData) -> int:
+    """Choose the number of classes: two when every labelled source has 0/1 labels, else those of graded scores."""
+    binary = all(source.kind == "binary" for source in data.train if source.kind != "positive")
+    return 2 if binary else 5
 
 
 def _validated(settings: dict[str, Any]) -> ModelConfig:
@@ -177,8 +182,10 @@ def _start_from_checkpoint(config: TrainingConfig, data: RunData, folder: Path) 
                 "their form; leave the key out"
             )
     settings = {**checkpoint.config.model_dump(), **asked}
-    if settings["head"] != "mlp":
+    if settings["head"] != "mlp" or checkpoint.config.head != "mlp":
         settings = {key: value for key, value in settings.items() if key not in _MLP_KEYS or key in asked}
+    if settings["head"] == "mlp" and settings.get("classes") is None and checkpoint.config.head != "mlp":
+        settings["classes"] = _classes(data)
     if settings.get("classes") is None:
         settings.pop("classes", None)
     model_config = _validated({**settings, "kind": data.dev.kind, "score_range": data.dev.score_range})

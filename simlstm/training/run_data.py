@@ -1,5 +1,6 @@
 """The data of a run: training sources and the dev part that decides."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,18 @@ from simlstm.data.pairs import PairData
 from simlstm.training.config import SourceConfig, TrainingConfig
 from simlstm.training.config_file import ConfigError
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """The sources of a run, read; `dev` was never trained on."""
+    """The sources of a run, read.
+
+    Attributes:
+        train: What is trained on.
+        dev: What decides. When it was set aside from `train`, no pair of it is in `train`, in either order; a single
+            sentence of it may still be there, in another pair. A dev source of its own is taken as it is.
+    """
 
     train: list[PairData]
     dev: PairData
@@ -28,6 +37,7 @@ def read_run_data(config: TrainingConfig) -> RunData:
     train = [_read(config, source) for source in config.data.train]
     if config.data.dev is not None:
         dev = _read(config, config.data.dev)
+        _warn_of_the_same_file(train, dev)
     else:
         train, dev = _set_aside(train, config)
     if dev.kind == "positive":
@@ -53,12 +63,31 @@ def _read(config: TrainingConfig, source: SourceConfig) -> PairData:
 
 
 def _set_aside(train: list[PairData], config: TrainingConfig) -> tuple[list[PairData], PairData]:
-    """Take dev from the only labelled source, by sentence."""
+    """Take dev from the only labelled source, by its first sentence, and its pairs out of every training source."""
     labelled = [index for index, data in enumerate(train) if data.kind != "positive"]
     if len(labelled) != 1 or config.data.dev_fraction is None:
         raise ConfigError(
             f"[data] dev_fraction: works with exactly one labelled training source, got {len(labelled)}; give dev"
         )
     rest, dev = train[labelled[0]].split(config.data.dev_fraction, seed=config.training.seed)
-    kept = [rest if index == labelled[0] else data for index, data in enumerate(train)]
+    parts = [rest if index == labelled[0] else data for index, data in enumerate(train)]
+    held_out = set(dev.unordered_pairs())
+    kept = [
+        part.select(row for row, pair in enumerate(part.unordered_pairs()) if pair not in held_out) for part in parts
+    ]
+    for before, after in zip(parts, kept, strict=True):
+        if len(after) < len(before):
+            logger.info("%s: %d pairs left out of training, as dev has them", before.name, len(before) - len(after))
     return kept, dev
+
+
+def _warn_of_the_same_file(train: list[PairData], dev: PairData) -> None:
+    """Say that dev is trained on, when it is one of the training files."""
+    for source in train:
+        if source.sha256 == dev.sha256:
+            trained_on = set(source.unordered_pairs())
+            shared = sum(pair in trained_on for pair in dev.unordered_pairs())
+            logger.warning(
+                "%s: the same file is train and dev; dev measures memory on %d of its %d pairs",
+                dev.name, shared, len(dev),
+            )  # fmt: skip

@@ -98,6 +98,11 @@ def test_split_checks_the_fraction(fraction):
         make("ab").split(fraction, seed=0)
 
 
+def test_a_pair_is_the_same_the_other_way_round():
+    data = make(["a", "b", "c"], sentences2=["b", "a", "c"])
+    assert data.unordered_pairs() == [("a", "b"), ("a", "b"), ("c", "c")]
+
+
 @pytest.mark.parametrize("column", ["sentences2", "targets", "ids", "groups", "sources"])
 def test_columns_have_one_length(column):
     with pytest.raises(ValueError, match="columns of made: lengths"):

@@ -132,6 +132,18 @@ class TestInitialCheckpoint:
         assert torch.equal(state["encoder.embedding.weight"], saved["encoder.embedding.weight"])
         assert start.notes["fresh_weights"] == sorted(name for name in state if name.startswith("head."))
 
+    @pytest.mark.parametrize("head", ["cosine", "manhattan"])
+    def test_a_head_of_classes_after_one_without_takes_as_many_as_the_data_have(
+        self, graded, binary, tiny, tmp_path, head
+    ):
+        config = tiny(graded, model__head=head, training__epochs=1)
+        train(config, tmp_path / "run", evaluate=lambda model, data: {"spearman": 0.5})
+        for files, classes in ((binary, 2), (graded, 5)):
+            start = _start(self._config(tiny, files, tmp_path / "run", model__head="mlp"))
+            assert (start.config.head, start.config.classes) == ("mlp", classes)
+        start = _start(self._config(tiny, binary, tmp_path / "run", model__head="mlp", model__classes=3))
+        assert start.config.classes == 3
+
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
@@ -153,6 +165,32 @@ class TestRunData:
         )
         assert len(data.train[0]) + len(data.dev) == 96
         assert not set(data.train[0].sentences1) & set(data.dev.sentences1)
+
+    def test_no_pair_of_a_dev_set_aside_is_trained_on_in_either_order(self, tiny, tmp_path, caplog):
+        rows = [(f"s{i}", f"s{j}") for i in range(12) for j in range(12) if i != j]
+        labelled, positive = tmp_path / "labelled.csv", tmp_path / "positive.jsonl"
+        labelled.write_text("sentence1,sentence2,score\n" + "".join(f"{a},{b},0.5\n" for a, b in rows))
+        positive.write_text("".join(f'{{"sentence1": "{a}", "sentence2": "{b}"}}\n' for a, b in rows))
+        columns = {"sentence1": "sentence1", "sentence2": "sentence2"}
+        sources = [str(labelled), {"path": str(positive), "format": "jsonl", "columns": columns}]
+        config = tiny((sources, "x"))
+        section = config.data.model_copy(update={"dev": None, "dev_fraction": 0.3})
+        with caplog.at_level("INFO", logger="simlstm.training.run_data"):
+            data = read_run_data(config.model_copy(update={"data": section}))
+        held_out = {frozenset(pair) for pair in data.dev.unordered_pairs()}
+        assert len(data.dev)
+        for part in data.train:
+            assert len(part)
+            assert held_out.isdisjoint(frozenset(pair) for pair in part.unordered_pairs())
+        # Of the labelled rows, those went whose reverse is in dev; of the paraphrases, both orders.
+        both = sum(frozenset(row) in held_out for row in rows)
+        assert [int(record.args[1]) for record in caplog.records] == [both - len(data.dev), both]
+
+    def test_one_file_as_train_and_dev_is_worth_a_warning(self, graded, tiny, caplog):
+        read_run_data(tiny(graded))
+        assert not caplog.records
+        read_run_data(tiny((graded[0], graded[0])))
+        assert "dev measures memory on 96 of its 96 pairs" in caplog.text
 
     def test_paths_start_at_the_root(self, graded, tiny):
         config = tiny((graded[0].name, graded[1].name), data__root=str(graded[0].parent))
