@@ -78,7 +78,8 @@ class DataConfig(Section):
     Attributes:
         train: Sources, mixed batch by batch.
         dev: The source that chooses the best checkpoint, stops early, and fits the calibration.
-        dev_fraction: Used without `dev`: this share of every labelled training source is set aside, by sentence.
+        dev_fraction: Used without `dev`, with exactly one labelled training source: this share of it is set aside, by
+            the first sentence. No pair of it stays in training; single sentences may, in other pairs.
         root: The folder that relative paths start from; the working directory when absent.
     """
 
@@ -180,6 +181,9 @@ class OptimizerConfig(Section):
     """AdamW with one learning-rate cycle; the scales are relative to `learning_rate`.
 
     Weight decay acts on matrices only, and not on the embedding table: rows that a batch does not use would fade.
+
+    Attributes:
+        max_gradient_norm: Longer gradients are cut to this norm; 0 turns that off.
     """
 
     learning_rate: Positive = 1e-3
@@ -189,7 +193,7 @@ class OptimizerConfig(Section):
     beta1: Probability = 0.9
     beta2: Probability = 0.999
     epsilon: Positive = 1e-8
-    max_gradient_norm: Positive | None = 1.0
+    max_gradient_norm: NotNegative = 1.0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     final_learning_rate_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -166,7 +166,7 @@ class Trainer:
             (losses["loss"] / len(batches)).backward()  # type: ignore[no-untyped-call]
             self._record({name: value.detach() for name, value in losses.items()})
             self.progress.sentences += 2 * len(planned.rows)
-        if settings.max_gradient_norm is not None:
+        if settings.max_gradient_norm > 0:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
             self._record({"gradient_norm": norm})
         self.optimizer.step()

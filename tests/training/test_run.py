@@ -149,7 +149,7 @@ def test_labels_select_by_area_and_store_a_threshold(binary, tiny, run, tmp_path
         {"loss__weights__kl": 1.0, "model__num_layers": 2, "model__dropout": 0.2, "model__pooling": "attention"},
         {"training__precision": "bf16"},
         {"embedding__frozen": True, "training__accumulation_steps": 3},
-        {"tokenizer__kind": "character", "optimizer__max_gradient_norm": None, "calibration__method": "none"},
+        {"tokenizer__kind": "character", "optimizer__max_gradient_norm": 0.0, "calibration__method": "none"},
     ],
 )
 def test_settings_of_all_kinds_train(graded, tiny, run, tmp_path, settings):
@@ -180,7 +180,7 @@ def test_accumulated_batches_make_the_gradient_of_their_mean(graded, tiny, tmp_p
     from simlstm.training.run_data import read_run_data
     from simlstm.training.state import StateFolder
 
-    config = tiny(graded, training__accumulation_steps=2, optimizer__max_gradient_norm=None)
+    config = tiny(graded, training__accumulation_steps=2, optimizer__max_gradient_norm=0.0)
     data = read_run_data(config)
     start, twin = build_start(config, data), build_start(config, data)
     corpus = Corpus(data.train, [1.0], start.tokenizer, max_tokens=50, batch_size=8, seed=0)
@@ -329,6 +329,16 @@ def test_every_row_is_trained_on_once_an_epoch_however_batches_make_steps(graded
     for epoch in (seen[:12], seen[12:]):
         assert sorted(row for rows in epoch for row in rows) == list(range(96))
     assert seen[:12] != seen[12:]
+
+
+def test_clipping_can_be_switched_off(graded, tiny, run, tmp_path):
+    for name, norm in (("off", 0.0), ("loose", 1e9), ("tight", 1e-9)):
+        # An epsilon above the gradients keeps AdamW from undoing the clipping.
+        run(tiny(graded, training__epochs=1, training__log_every=4, optimizer__max_gradient_norm=norm,
+                 optimizer__epsilon=1.0), tmp_path / name)  # fmt: skip
+    off, loose, tight = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("off", "loose", "tight"))
+    assert off == loose != tight
+    assert "gradient_norm" not in _log(tmp_path / "off", "train")[0]
 
 
 def test_the_rates_follow_the_schedule(graded, tiny, run, tmp_path):
