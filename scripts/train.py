@@ -16,6 +16,7 @@ from simlstm.training.folder import RunFolder
 from simlstm.training.identity import saved_config
 from simlstm.training.interruption import Interrupted
 from simlstm.training.loop import DivergedError
+from simlstm.training.provenance import shell_command
 from simlstm.training.run import train
 
 
@@ -44,13 +45,15 @@ def main(
         "training.device": device,
         "training.threads": threads,
     }
-    if resume and RunFolder(out).is_finished():
-        RunFolder(out).state.remove()  # a kill may have come right after the checkpoint
+    folder = RunFolder(out)
+    if resume and not overwrite and folder.is_finished():  # asked before the configuration, which may be left out
+        folder.state.remove()  # a kill may have come right after the checkpoint
         print(f"{out} is a finished run; nothing to do")
         return
     try:
-        if resume and config is None and not settings and not any(value is not None for value in flags.values()):
-            experiment = saved_config(RunFolder(out))
+        nothing_given = not settings and all(value is None for value in flags.values())
+        if resume and config is None and (nothing_given or folder.state.description() is not None):
+            experiment = saved_config(folder, overrides=settings or (), flags=flags)
         else:
             experiment = load_config(config, overrides=settings or (), flags=flags)
         fit = None
@@ -81,13 +84,14 @@ def main(
 
 
 def _source(path: str, format: str | None) -> dict[str, str]:
+    """Return a source of the command line, whose path starts at the working directory whatever ``data.root`` says."""
+    path = path if path.startswith("demo:") else str(Path(path).absolute())
     return {"path": path} if format is None else {"path": path, "format": format}
 
 
 def _resume_command() -> str:
-    """Return this command with ``--resume``."""
-    words = [word for word in sys.argv if word not in {"--overwrite", "--resume"}]
-    return " ".join([*words, "--resume"])
+    """Return this command with ``--resume``, as a shell takes it."""
+    return shell_command([*(word for word in sys.argv if word not in {"--overwrite", "--resume"}), "--resume"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Read a training configuration from TOML and flags; every complaint names section, key, what came, what is allowed."""
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,14 +18,20 @@ class ConfigError(ValueError):
 
 
 def load_config(
-    file: str | Path | None = None, *, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+    file: str | Path | None = None,
+    *,
+    base: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
 ) -> TrainingConfig:
     """Build the configuration from a TOML file, then ``--set`` overrides, then flags of their own.
 
     Args:
         file: The TOML file; None starts from the defaults.
+        base: Tables to start from instead of a file.
         overrides: Texts ``section.key=value``; the value is read as TOML, or as plain text when it is not TOML.
-        flags: Values by dotted key, such as ``{"data.dev": "dev.csv"}``; None values are left out.
+        flags: Values by dotted key, such as ``{"data.dev": "dev.csv"}``; None values are left out. A ``data.dev``
+            takes the place of the file's ``data.dev_fraction``.
 
     Returns:
         The validated configuration.
@@ -32,7 +39,7 @@ def load_config(
     Raises:
         ConfigError: For a file that cannot be read, and for every unknown key or wrong value, all of them at once.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[str, Any] = copy.deepcopy(dict(base or {}))
     name = "configuration"
     if file is not None:
         name = str(file)
@@ -42,6 +49,8 @@ def load_config(
             raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{file}: not a TOML file: {error}") from error
+    if (flags or {}).get("data.dev") is not None and isinstance(tree.get("data"), dict):
+        tree["data"].pop("dev_fraction", None)
     for text in overrides:
         key, value = parse_override(text)
         _place(tree, key, value)

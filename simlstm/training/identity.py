@@ -1,12 +1,11 @@
 """What makes a run the same run: its configuration and its data."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simlstm.training.build import Start
 from simlstm.training.config import TrainingConfig
-from simlstm.training.config_file import ConfigError
+from simlstm.training.config_file import ConfigError, load_config
 from simlstm.training.folder import RunFolder, RunFolderError
 from simlstm.training.provenance import describe_data
 from simlstm.training.run_data import RunData
@@ -73,14 +72,21 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
-def saved_config(folder: RunFolder) -> TrainingConfig:
-    """Return the configuration of the run that was stopped in a folder.
+def saved_config(
+    folder: RunFolder, *, overrides: Sequence[str] = (), flags: Mapping[str, Any] | None = None
+) -> TrainingConfig:
+    """Return the configuration of the run that was stopped in a folder, with overrides and flags laid over it.
+
+    Args:
+        folder: Of the run.
+        overrides: As in `load_config`.
+        flags: As in `load_config`.
 
     Raises:
-        RunFolderError: When there is none.
+        RunFolderError: When there is no run.
+        ConfigError: For an override or flag that cannot be used.
     """
     description = folder.state.description()
     if description is None:
         raise RunFolderError(f"{folder.path}: no run to resume, and no --config to start one")
-    # Through JSON, where a list may stand for a tuple.
-    return TrainingConfig.model_validate_json(json.dumps(description["given"]))
+    return load_config(base=description["given"], overrides=overrides, flags=flags)

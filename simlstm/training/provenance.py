@@ -1,9 +1,10 @@
 """Where a checkpoint comes from: data, command, code, versions."""
 
 import platform
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,14 @@ def describe_software(device: torch.device) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """Return the command that started this process, as it was typed."""
-    return " ".join(sys.orig_argv[1:]) if sys.orig_argv else ""
+    """Return the command that started this process, as a shell takes it."""
+    return shell_command(sys.orig_argv[1:])
+
+
+def shell_command(words: Sequence[str]) -> str:
+    """Quote a command's words for a shell; a script or an option of the interpreter gets ``python`` in front."""
+    for_python = any(word.startswith("-") or word.endswith(".py") for word in words[:1])
+    return shlex.join(["python", *words] if for_python else words)
 
 
 def code_commit() -> str | None:

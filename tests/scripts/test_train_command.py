@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from scripts.train import main
+from simlstm.evaluation.evaluate import evaluate_model
 from simlstm.models.similarity import SimilarityModel
+from simlstm.training.config_file import load_config
+from simlstm.training.display import Display
+from simlstm.training.folder import RunFolder
+from simlstm.training.identity import saved_config
+from simlstm.training.run import train
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 TINY = ["--set", "model.embedding_size=6", "--set", "model.hidden_size=5", "--set", "training.tensorboard=false",
@@ -91,6 +98,40 @@ def test_mistakes_end_with_one_message_and_no_folder(files, tmp_path, arguments,
     assert not (tmp_path / "run").exists()
 
 
+def test_flags_name_files_from_where_the_command_is_typed(tmp_path, monkeypatch):
+    """Whatever root and dev_fraction a shipped configuration has."""
+    toml = tmp_path / "shipped.toml"
+    toml.write_text('[data]\nroot = "../elsewhere"\ntrain = ["x.tsv"]\ndev_fraction = 0.1\n')
+    for name in ("mine.csv", "other.csv"):
+        (tmp_path / name).write_text("sentence1,sentence2,score\na b,a c,0.5\nd e,f g,0.25\nh,h,1\n")
+    monkeypatch.chdir(tmp_path)
+    for dev in ("other.csv", "demo:dev"):
+        result = _run("--config", toml, "--train", "mine.csv", "--dev", dev, "--out", f"run {dev[0]}", *TINY,
+                      "--set", "training.epochs=1", "--set", "calibration.positive_from=0.4")  # fmt: skip
+        assert result.exit_code == 0, result.output
+        data = SimilarityModel.from_pretrained(f"run {dev[0]}").provenance["data"]
+        assert data["train"][0]["name"].endswith("mine.csv")
+
+
+def test_resuming_lays_flags_over_the_saved_configuration(files, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    config = load_config(files[0], overrides=["training.epochs=1"], flags={"training.device": "cpu"})
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder.path, evaluate=evaluate_model, display=StopsAtOnce())
+    assert saved_config(folder, flags={"training.threads": None}) == config
+    result = _run("--out", folder.path, "--resume", "--threads", 1, "--set", "training.epochs=7")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1:] == [
+        "[training] epochs: the run was started with 1, got 7",
+        "[training] threads: the run was started with None, got 1",
+    ]
+
+
+class StopsAtOnce(Display):
+    def advance(self, *_, **__):
+        raise KeyboardInterrupt
+
+
 def test_resuming_nothing_without_a_configuration_says_so(tmp_path):
     result = _run("--out", tmp_path / "run", "--resume")
     assert result.exit_code == 1
@@ -99,7 +140,7 @@ def test_resuming_nothing_without_a_configuration_says_so(tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_the_state_and_tells_how_to_go_on(files, tmp_path, number, code):
-    out = tmp_path / "run"
+    out = tmp_path / "my run"
     command = [sys.executable, str(SCRIPT), "--config", str(files[0]), "--out", str(out), *TINY]
     process = subprocess.Popen(
         [*command, "--set", "training.epochs=3000"],
@@ -114,7 +155,9 @@ def test_a_signal_saves_the_state_and_tells_how_to_go_on(files, tmp_path, number
     assert process.returncode == code
     assert f"stopped by {number.name} after step" in words
     assert "the state is saved\ngo on with: " in words
-    assert words.rstrip().endswith("--resume")
+    assert shlex.split(words.splitlines()[-1].removeprefix("go on with: ")) == [
+        "python", *command[1:], "--set", "training.epochs=3000", "--resume"
+    ]  # fmt: skip
     assert "Traceback" not in words
     saved = [int(entry.name.removeprefix("step-")) for entry in (out / "state").glob("step-*")]
     refused = _run("--out", out, "--resume", "--config", files[0])
