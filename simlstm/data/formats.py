@@ -53,7 +53,8 @@ def read_pairs(
         return _read_demo(str(source))
     path = Path(source)
     table = read_table(path, cast(Shape, format) if format in _SHAPES else detect_shape(path))
-    if format == "auto":
+    is_guess = format == "auto"
+    if is_guess:
         format = table.shape if columns is not None else detect_format(table)
     if format == "captions":
         return _read_captions(table)
@@ -65,11 +66,24 @@ def read_pairs(
         if score_range is not None and published.kind != "graded":
             raise ValueError(f"score_range: came with format={format!r}, whose targets are {published.kind}")
         reader = TableReader(table, layout.columns, more=layout.more)
-        return reader.pairs(published.kind, score_range or published.score_range)
+        pairs = reader.pairs(published.kind, score_range or published.score_range)
+        if is_guess and not layout.distinctive and score_range is None:
+            _check_guess(pairs, path, format)
+        return pairs
     reader = TableReader(table, columns or generic_columns(table))
     if reader.columns.target is None:
         return reader.pairs("positive", (0, 1))
     return reader.pairs(*reader.infer_kind(score_range))
+
+
+def _check_guess(pairs: PairData, path: Path, format_name: str) -> None:
+    """Refuse a range that only the file's name speaks for, and that its scores contradict."""
+    _, high = pairs.score_range
+    if pairs.kind == "graded" and high > 1 and max(pairs.targets) <= 1:
+        raise DataError(
+            f"{path}: its name says format {format_name!r}, whose scores go to {high:g}, and no score is above 1; "
+            f"name the format: {format_name!r} when they do, or csv, tsv for scores from 0 to 1"
+        )
 
 
 def _read_captions(table: Table) -> PairData:

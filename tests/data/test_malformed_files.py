@@ -240,3 +240,14 @@ def test_reading_from_the_same_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.jsonl").write_text(json.dumps({"a": "x", "b": "y", "label": 0}), encoding="utf-8")
     assert read_pairs("x.jsonl").name == "x.jsonl"
+
+
+def test_a_range_that_only_the_name_speaks_for_is_not_believed(tmp_path):
+    content = "sentence1,sentence2,score\na,b,0.9\nc,d,0.2\n"
+    for name in ("a.csv", "my_stsb_01.csv"):
+        (tmp_path / name).write_text(content)
+    assert read_pairs(tmp_path / "a.csv").score_range == (0, 1)
+    with pytest.raises(DataError, match="its name says format 'stsb', whose scores go to 5, and no score is above 1"):
+        read_pairs(tmp_path / "my_stsb_01.csv")
+    assert read_pairs(tmp_path / "my_stsb_01.csv", format="csv").score_range == (0, 1)
+    assert read_pairs(tmp_path / "my_stsb_01.csv", format="stsb").score_range == (0, 5)
