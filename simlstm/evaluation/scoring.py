@@ -59,9 +59,7 @@ def score_file(
     columns = (_column(reader, "sentence1", sentence1), _column(reader, "sentence2", sentence2))
     added = [f"{prefix}{name}" for name in ADDED]
     if taken := [name for name in added if name in reader.columns]:
-        raise ValueError(
-            f"{source}: has a column {taken[0]!r} already; give the added ones a prefix (--prefix model_)"
-        )
+        raise ValueError(f"{source}: has a column {taken[0]!r} already; give the added ones a prefix (--prefix model_)")
     types = dict(zip(added, ADDED.values(), strict=True))
     total = truncated = 0
     rows = reader.rows()
@@ -70,7 +68,8 @@ def score_file(
             for line, row in chunk:  # a row of JSON lines may have keys that the first one lacks
                 if taken := [name for name in added if name in row]:
                     raise DataError(
-                        f"{reader.path}:{line}: has a value {taken[0]!r} already; give the added ones a prefix (--prefix model_)"
+                        f"{reader.path}:{line}: has a value {taken[0]!r} already; "
+                        "give the added ones a prefix (--prefix model_)"
                     )
             pairs = [tuple(_sentence(reader, line, row, column) for column in columns) for line, row in chunk]
             results = list(_score(model, pairs, batch_size))
