@@ -151,7 +151,7 @@ def test_usual_names_are_found_and_others_can_be_given(model, tmp_path):
 
 def test_a_column_is_not_overwritten(model, tmp_path):
     source = _write(tmp_path / "in.csv", [{**row, "score": "0.5"} for row in ROWS])
-    with pytest.raises(ValueError, match="has a column 'score' already; give the added ones a prefix"):
+    with pytest.raises(ValueError, match="has a column 'score' already; give the added"):
         score_file(model, source, tmp_path / "out.csv")
     score_file(model, source, tmp_path / "out.csv", prefix="model_")
     assert {"score", "model_score"} <= _read(tmp_path / "out.csv")[0].keys()
@@ -161,7 +161,7 @@ def test_a_value_of_a_later_json_row_is_not_overwritten(model, tmp_path):
     source = _write(tmp_path / "in.jsonl", [ROWS[0], {**ROWS[1], "truncated": "by hand"}])
     for target in ("out.jsonl", "out.csv"):
         with pytest.raises(
-            DataError, match=r"in.jsonl:2: has a value 'truncated' already; give the added ones a prefix"
+            DataError, match=r"in.jsonl:2: has a value 'truncated' already; give the added"
         ):
             score_file(model, source, tmp_path / target)
         assert not (tmp_path / target).exists()
