@@ -71,7 +71,7 @@ def stepper(model: SiameseModel, corpus: Corpus, config: TrainingConfig) -> Call
             output = model(batch.tokens)
         loss = objective(output, batch.targets, batch.groups, kind)["loss"]
         loss.backward()  # type: ignore[no-untyped-call]
-        if settings.max_gradient_norm is not None:
+        if settings.max_gradient_norm > 0:
             nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
