@@ -216,6 +216,15 @@ def test_a_crash_while_the_checkpoint_is_written_is_made_good(graded, tiny, run,
     ).read_bytes()
 
 
+@pytest.fixture
+def interruptible():
+    """Answer SIGINT as a person's shell has it: in the background of a script, as tests may run, it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_acts_at_once():
     with Interruption() as interruption:
         signal.raise_signal(signal.SIGINT)
