@@ -160,9 +160,7 @@ def test_a_column_is_not_overwritten(model, tmp_path):
 def test_a_value_of_a_later_json_row_is_not_overwritten(model, tmp_path):
     source = _write(tmp_path / "in.jsonl", [ROWS[0], {**ROWS[1], "truncated": "by hand"}])
     for target in ("out.jsonl", "out.csv"):
-        with pytest.raises(
-            DataError, match=r"in.jsonl:2: has a value 'truncated' already; give the added"
-        ):
+        with pytest.raises(DataError, match=r"in.jsonl:2: has a value 'truncated' already; give the added"):
             score_file(model, source, tmp_path / target)
         assert not (tmp_path / target).exists()
     score_file(model, source, tmp_path / "out.jsonl", prefix="model_")
