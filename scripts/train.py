@@ -91,7 +91,9 @@ def _source(path: str, format: str | None) -> dict[str, str]:
 
 def _resume_command() -> str:
     """Return this command with ``--resume``, as a shell takes it."""
-    return shell_command([*(word for word in sys.argv if word not in {"--overwrite", "--resume"}), "--resume"])
+    # As it was typed: the console command rewrites sys.argv.
+    words = [word for word in sys.orig_argv[1:] if word not in {"--overwrite", "--resume"}]
+    return shell_command([*words, "--resume"])
 
 
 if __name__ == "__main__":

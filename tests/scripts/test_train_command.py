@@ -138,12 +138,21 @@ def test_resuming_nothing_without_a_configuration_says_so(tmp_path):
     assert "no run to resume, and no --config to start one" in result.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_the_state_and_tells_how_to_go_on(files, tmp_path, number, code):
+CONSOLE = str(Path(sys.executable).with_name("simlstm"))
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "started_as", "goes_on_as"),
+    [
+        (signal.SIGINT, 130, [sys.executable, str(SCRIPT)], ["python", str(SCRIPT)]),
+        (signal.SIGTERM, 143, [CONSOLE, "train"], [CONSOLE, "train"]),
+    ],
+)
+def test_a_signal_saves_the_state_and_tells_how_to_go_on(files, tmp_path, number, code, started_as, goes_on_as):
     out = tmp_path / "my run"
-    command = [sys.executable, str(SCRIPT), "--config", str(files[0]), "--out", str(out), *TINY]
+    options = ["--config", str(files[0]), "--out", str(out), *TINY, "--set", "training.epochs=3000"]
     process = subprocess.Popen(
-        [*command, "--set", "training.epochs=3000"],
+        [*started_as, *options],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])},
@@ -155,9 +164,7 @@ def test_a_signal_saves_the_state_and_tells_how_to_go_on(files, tmp_path, number
     assert process.returncode == code
     assert f"stopped by {number.name} after step" in words
     assert "the state is saved\ngo on with: " in words
-    assert shlex.split(words.splitlines()[-1].removeprefix("go on with: ")) == [
-        "python", *command[1:], "--set", "training.epochs=3000", "--resume"
-    ]  # fmt: skip
+    assert shlex.split(words.splitlines()[-1].removeprefix("go on with: ")) == [*goes_on_as, *options, "--resume"]
     assert "Traceback" not in words
     saved = [int(entry.name.removeprefix("step-")) for entry in (out / "state").glob("step-*")]
     refused = _run("--out", out, "--resume", "--config", files[0])
