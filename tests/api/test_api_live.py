@@ -137,27 +137,37 @@ def test_the_event_loop_answers_during_a_long_model_call():
     model = build_model(embedding_size=64, hidden_size=128, max_tokens=256)
     texts = [" ".join(["dog", "park", "guitar", "man"][(i + j) % 4] for j in range(200 + i % 50)) for i in range(600)]
     with LiveServer(model) as server, httpx.Client(base_url=server.url, timeout=120) as client:
-        finished = threading.Event()
+        # A computing event loop would hold one probe up for the whole call, every time. A shared machine that stands
+        # still for seconds does so once in a while: the best of three calls tells the two apart.
+        shares = []
+        while len(shares) < 3 and min(shares, default=1) >= 0.5:
+            delays, whole = _probe_during(client, texts)
+            assert whole > 0.5, "the model call was too short to show anything"
+            assert float(np.median(delays)) < 0.1
+            shares.append(max(delays) / whole)
+        assert min(shares) < 0.5
 
-        def ask():
-            response = client.post("/v1/embeddings", json={"model": "tiny", "input": texts})
-            finished.set()
-            return response
 
-        with ThreadPoolExecutor(1) as executor:
-            started = time.monotonic()
-            answer = executor.submit(ask)
-            delays = []
-            while not finished.is_set():
-                asked = time.monotonic()
-                assert client.get("/livez").status_code == 200
-                delays.append(time.monotonic() - asked)
-            whole = time.monotonic() - started
-        assert answer.result().status_code == 200
-        assert whole > 0.5, "the model call was too short to show anything"
-        # A computing event loop would hold one probe up for the whole call, but for its first and last moments.
-        assert max(delays) < 0.8 * whole
-        assert float(np.median(delays)) < 0.1
+def _probe_during(client, texts):
+    """Return how long each probe of /livez took during one long call, and how long the call took, in seconds."""
+    finished = threading.Event()
+
+    def ask():
+        response = client.post("/v1/embeddings", json={"model": "tiny", "input": texts})
+        finished.set()
+        return response
+
+    with ThreadPoolExecutor(1) as executor:
+        started = time.monotonic()
+        answer = executor.submit(ask)
+        delays = []
+        while not finished.is_set():
+            asked = time.monotonic()
+            assert client.get("/livez").status_code == 200
+            delays.append(time.monotonic() - asked)
+        whole = time.monotonic() - started
+    assert answer.result().status_code == 200
+    return delays, whole
 
 
 def test_a_request_in_many_threads_gets_its_own_answer(model, pool):

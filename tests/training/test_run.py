@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from functools import partial
 
 import pytest
@@ -68,8 +69,9 @@ def test_a_run_is_repeatable_and_the_seed_matters(graded, tiny, run, tmp_path):
     assert a != c
 
 
-def test_what_the_folder_says(graded, tiny, run, tmp_path):
+def test_what_the_folder_says(graded, tiny, run, tmp_path, monkeypatch):
     folder = tmp_path / "run"
+    monkeypatch.setattr(sys, "orig_argv", ["/usr/bin/python3", "bin/simlstm", "train", "--out", "a b"])
     run(tiny(graded, training__seed=3, training__tensorboard=True, training__log_every=4), folder)
     assert sorted(entry.name for entry in folder.iterdir()) == [
         "README.md", "calibration.json", "config.json", "metrics.json", "metrics.jsonl", "model.safetensors",
@@ -88,7 +90,7 @@ def test_what_the_folder_says(graded, tiny, run, tmp_path):
     assert provenance["data"]["dev"]["pairs"] == 40
     assert provenance["config"]["training"]["seed"] == 3
     assert provenance["versions"]["torch"] == torch.__version__
-    assert provenance["command"]
+    assert provenance["command"] == "bin/simlstm train --out 'a b'"
     assert [line["step"] for line in _log(folder, "train")] == [4, 8, 12, 16, 20, 24]
     assert {"loss", "kl", "gradient_norm", "learning_rate_embedding"} <= _log(folder, "train")[0].keys()
 
