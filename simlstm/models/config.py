@@ -12,16 +12,16 @@ ActivationName = Literal["relu", "sigmoid", "tanh"]
 # sentence instead of an allocation of terabytes.
 Size = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 Probability = Annotated[float, Field(strict=True, ge=0.0, lt=1.0)]
+Classes = Annotated[int, Field(strict=True, ge=2, le=1_000)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 _MLP_ONLY = ("head_hidden_size", "head_activation", "head_dropout", "classes")
 
 
-class ModelConfig(BaseModel):
-    """The architecture of a Siamese model, and what its scores mean.
+class Architecture(BaseModel):
+    """The part of an architecture that somebody chooses; the rest follows from tokenizer and data.
 
     Attributes:
-        vocabulary_size: Rows of the embedding table; the tokenizer's vocabulary.
         embedding_size: Width I of a row of the embedding table.
         hidden_size: Width H of the recurrent state, per direction.
         num_layers: Recurrent layers, one on top of the other.
@@ -36,17 +36,11 @@ class ModelConfig(BaseModel):
         head: How two embeddings become a score.
         head_hidden_size: Hidden units of the mlp head.
         head_activation: Nonlinearity of the mlp head.
-        classes: Score classes of the mlp head: 5 for graded similarity, 2 for 0/1 labels.
         max_tokens: Longest sentence, in tokens; what is beyond it is cut.
-        segmenter: How Chinese text is segmented before tokenization.
-        unknown_id: Id of the unknown token.
-        kind: Whether the targets of training were graded similarities or 0/1 labels.
-        score_range: Range of the targets as they were published, for people; the model's own scores do not use it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    vocabulary_size: Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
     embedding_size: Size = 300
     hidden_size: Size = 256
     num_layers: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
@@ -61,8 +55,23 @@ class ModelConfig(BaseModel):
     head: HeadName = "mlp"
     head_hidden_size: Size = 128
     head_activation: ActivationName = "relu"
-    classes: Annotated[int, Field(strict=True, ge=2, le=1_000)] = 5
     max_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 256
+
+
+class ModelConfig(Architecture):
+    """A whole architecture, and what its scores mean.
+
+    Attributes:
+        vocabulary_size: Rows of the embedding table; the tokenizer's vocabulary.
+        classes: Score classes of the mlp head: 5 for graded similarity, 2 for 0/1 labels.
+        segmenter: How Chinese text is segmented before tokenization.
+        unknown_id: Id of the unknown token.
+        kind: Whether the targets of training were graded similarities or 0/1 labels.
+        score_range: Range of the targets as they were published, for people; the model's own scores do not use it.
+    """
+
+    vocabulary_size: Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+    classes: Classes = 5
     segmenter: Literal["none", "jieba"] = "none"
     unknown_id: Annotated[int, Field(strict=True, ge=0)] = 0
     kind: Literal["graded", "binary"] = "graded"

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from simlstm.models.config import Architecture, Classes
+
 Metric = Literal[
     "auto",
     "spearman",
@@ -132,25 +134,14 @@ class EmbeddingConfig(Section):
         return self
 
 
-class ModelSection(Section):
-    """The architecture; see `simlstm.models.ModelConfig`. What the data decides is not set here."""
+class ModelSection(Architecture):
+    """The architecture; what the data decides is not set here.
 
-    embedding_size: Count = 300
-    hidden_size: Count = 256
-    num_layers: Count = 1
-    bidirectional: bool = True
-    dropout: Probability = 0.0
-    embedding_dropout: Probability = 0.0
-    word_dropout: Probability = 0.0
-    head_dropout: Probability = 0.0
-    pooling: Literal["mean", "max", "mean_max", "last", "attention"] = "max"
-    projection_size: Count | None = None
-    normalize: bool = False
-    head: Literal["cosine", "manhattan", "mlp"] = "mlp"
-    head_hidden_size: Count = 128
-    head_activation: Literal["relu", "sigmoid", "tanh"] = "relu"
-    classes: Annotated[int, Field(ge=2)] | None = None
-    max_tokens: Count = 256
+    Attributes:
+        classes: Score classes of the mlp head; absent, 2 when all training data has 0/1 labels, else 5.
+    """
+
+    classes: Classes | None = None
 
 
 class LossWeights(Section):
