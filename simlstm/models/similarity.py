@@ -16,6 +16,7 @@ from simlstm.models.calibration import Calibration
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from simlstm.models.config import ModelConfig
 from simlstm.models.cosine import cosine_matrix, cosine_pairs
+from simlstm.models.device import usable_device
 from simlstm.models.inference import encode_tokens, score_embeddings
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
@@ -77,7 +78,7 @@ class SimilarityModel:
             ValueError: If the device is not known or not there.
             ImportError: If the checkpoint's segmenter is not installed.
         """
-        place = _usable_device(device)
+        place = usable_device(device)
         folder = Path(folder)
         checkpoint = read_checkpoint(folder)
         with torch.device("meta"):  # no random weights are drawn only to be overwritten
@@ -349,15 +350,3 @@ class SimilarityModel:
                 "train it with a [calibration] section, or use score"
             )
         return self.calibration
-
-
-def _usable_device(device: str | torch.device | None) -> torch.device:
-    """Return the device after placing a tensor on it: a name alone does not tell whether there is such a device."""
-    if device is None or device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without CUDA
-        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device: got {str(device)!r}; {reason}; there are: {', '.join(there)}") from error

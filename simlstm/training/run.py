@@ -11,6 +11,7 @@ import torch
 from simlstm.data.pairs import PairData
 from simlstm.models.calibration import Calibration
 from simlstm.models.config import ModelConfig
+from simlstm.models.device import usable_device
 from simlstm.models.similarity import SimilarityModel
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.build import Start, build_corpus, build_start, rebuild_model
@@ -216,11 +217,7 @@ def _metric(config: TrainingConfig, data: RunData) -> str:
 
 
 def _device(config: TrainingConfig) -> torch.device:
-    """Return the device: CUDA when there is one and nothing else is asked for."""
-    name = config.training.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"[training] device: got {name!r}; {str(error).splitlines()[0]}") from error
+        return usable_device(config.training.device)
+    except ValueError as error:
+        raise ConfigError(f"[training] {error}") from error
