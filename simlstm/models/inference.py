@@ -1,5 +1,6 @@
 """Computing with a trained pair model: in evaluation mode, without gradients, in batches, nothing twice."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,8 +11,37 @@ from torch import Tensor
 
 from simlstm.data.batching import pack
 from simlstm.models.siamese import SiameseModel
+from simlstm.text.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
 
 _PAIRS_AT_ONCE = 4096
+
+
+def encode_texts(
+    model: SiameseModel, tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int, batch_size: int
+) -> Tensor:
+    """Turn texts into embeddings, each distinct text tokenized and computed once.
+
+    Args:
+        model: Stays on its device and in its mode.
+        tokenizer: Its ids are the rows of the model's embedding table.
+        texts: Any strings; those beyond max_tokens are cut, and a warning is logged.
+        max_tokens: Longest text in tokens.
+        batch_size: Most texts that are computed at once.
+
+    Returns:
+        float32 [n, D] on the CPU, in the order of the texts.
+    """
+    distinct = list(dict.fromkeys(texts))
+    # One token more than allowed shows which texts are too long.
+    token_ids = tokenizer.encode(distinct, max_tokens=max_tokens + 1)
+    cut = sum(len(ids) > max_tokens for ids in token_ids)
+    if cut:
+        logger.warning("%d of %d texts exceed %d tokens and were cut", cut, len(distinct), max_tokens)
+    embeddings = encode_tokens(model, [ids[:max_tokens] for ids in token_ids], batch_size=batch_size)
+    position = {text: row for row, text in enumerate(distinct)}
+    return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64)]
 
 
 def encode_tokens(model: SiameseModel, token_ids: Sequence[Sequence[int]], *, batch_size: int) -> Tensor:

@@ -1,7 +1,6 @@
 """SimilarityModel: texts in, vectors, scores and probabilities out."""
 
 import hashlib
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +16,12 @@ from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 from simlstm.models.config import ModelConfig
 from simlstm.models.cosine import cosine_matrix, cosine_pairs
 from simlstm.models.device import usable_device
-from simlstm.models.inference import encode_tokens, score_embeddings
+from simlstm.models.inference import encode_texts, encode_tokens, score_embeddings
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.weights import dump_weights
 from simlstm.text.tokenizer import Tokenization, Tokenizer
-
-logger = logging.getLogger(__name__)
 
 
 class SimilarityModel:
@@ -331,16 +328,7 @@ class SimilarityModel:
         return cosine_pairs(embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2"))
 
     def _encode_texts(self, texts: list[str], batch_size: int) -> Tensor:
-        """Encode texts, each distinct one once."""
-        distinct = list(dict.fromkeys(texts))
-        # One token more than allowed shows which texts are too long.
-        token_ids = self.tokenizer.encode(distinct, max_tokens=self.max_tokens + 1)
-        cut = sum(len(ids) > self.max_tokens for ids in token_ids)
-        if cut:
-            logger.warning("%d of %d texts exceed %d tokens and were cut", cut, len(distinct), self.max_tokens)
-        embeddings = self.encode_tokens([ids[: self.max_tokens] for ids in token_ids], batch_size=batch_size)
-        position = {text: row for row, text in enumerate(distinct)}
-        return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64)]
+        return encode_texts(self.model, self.tokenizer, texts, max_tokens=self.max_tokens, batch_size=batch_size)
 
     def _need_calibration(self) -> Calibration:
         """Return the calibration, or say that there is none."""
