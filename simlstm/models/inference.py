@@ -1,7 +1,7 @@
 """Computing with a trained pair model: in evaluation mode, without gradients, in batches, nothing twice."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -19,16 +19,15 @@ _PAIRS_AT_ONCE = 4096
 
 
 def encode_texts(
-    model: SiameseModel, tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int, batch_size: int
+    encode: Callable[[list[list[int]]], Tensor], tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int
 ) -> Tensor:
     """Turn texts into embeddings, each distinct text tokenized and computed once.
 
     Args:
-        model: Stays on its device and in its mode.
-        tokenizer: Its ids are the rows of the model's embedding table.
+        encode: Turns the token ids of n texts into embeddings, float32 [n, D] on the CPU.
+        tokenizer: Its ids are what ``encode`` takes.
         texts: Any strings; those beyond max_tokens are cut, and a warning is logged.
         max_tokens: Longest text in tokens.
-        batch_size: Most texts that are computed at once.
 
     Returns:
         float32 [n, D] on the CPU, in the order of the texts.
@@ -39,7 +38,7 @@ def encode_texts(
     cut = sum(len(ids) > max_tokens for ids in token_ids)
     if cut:
         logger.warning("%d of %d texts exceed %d tokens and were cut", cut, len(distinct), max_tokens)
-    embeddings = encode_tokens(model, [ids[:max_tokens] for ids in token_ids], batch_size=batch_size)
+    embeddings = encode([ids[:max_tokens] for ids in token_ids])
     position = {text: row for row, text in enumerate(distinct)}
     return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64)]
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
@@ -328,7 +328,8 @@ class SimilarityModel:
         return cosine_pairs(embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2"))
 
     def _encode_texts(self, texts: list[str], batch_size: int) -> Tensor:
-        return encode_texts(self.model, self.tokenizer, texts, max_tokens=self.max_tokens, batch_size=batch_size)
+        encode = partial(self.encode_tokens, batch_size=batch_size)
+        return encode_texts(encode, self.tokenizer, texts, max_tokens=self.max_tokens)
 
     def _need_calibration(self) -> Calibration:
         """Return the calibration, or say that there is none."""
