@@ -1,6 +1,7 @@
-"""A small tokenizer, and models on it."""
+"""A small tokenizer, models on it, and a checkpoint of one."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +65,9 @@ def platt() -> Calibration:
             "fitted_on": {"name": "demo dev", "rows": 500, "sha256": "0" * 64},
         }
     )
+
+
+@pytest.fixture
+def folder(make_model: Callable[..., SimilarityModel], platt: Calibration, tmp_path: Path) -> Path:
+    make_model(calibration=platt).save_pretrained(tmp_path / "run")
+    return tmp_path / "run"
