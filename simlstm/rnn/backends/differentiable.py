@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from simlstm.rnn.backends.buffers import in_reading_order
 from simlstm.rnn.cell import advance
 from simlstm.rnn.precision import gate_dtype, without_autocast
 from simlstm.rnn.walk import PackedWalk
@@ -21,7 +22,7 @@ def lstm_layer(
     with without_autocast(x.device):
         for direction, parameters in enumerate(weights):
             w_ih, w_hh, b_ih, b_hh, w_hr = parameters.to(dtype)
-            rows = (x if direction == 0 else x.index_select(0, walk.reversal)).to(dtype)
+            rows = in_reading_order(x, walk, direction).to(dtype)
             h_steps, c_steps = [h0[direction].to(dtype)], [c0[direction].to(dtype)]
             for from_input in walk.steps(F.linear(rows, w_ih, b_ih)):
                 running = from_input.shape[0]
@@ -31,7 +32,7 @@ def lstm_layer(
                 c_steps.append(c)
             h_states, c_states = torch.cat(h_steps), torch.cat(c_steps)
             y = h_states[walk.sequences :]
-            outputs.append(y if direction == 0 else y.index_select(0, walk.reversal))
+            outputs.append(in_reading_order(y, walk, direction))
             final_h.append(walk.last(h_states.unsqueeze(0)))
             final_c.append(walk.last(c_states.unsqueeze(0)))
     return torch.cat(outputs, 1).to(h0.dtype), torch.cat(final_h).to(h0.dtype), torch.cat(final_c).to(c0.dtype)

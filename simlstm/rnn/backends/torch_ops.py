@@ -1,8 +1,7 @@
 """One packed LSTM layer in torch operations: the truth for the other backends, and the fallback.
 
-The rows of the reverse direction stand in the order in which it reads them (:attr:`PackedWalk.reversal`), so that
-both directions have the same batch sizes. Products over all rows are here, the loops over time in
-:mod:`simlstm.rnn.backends.recurrence`. README.md derives the backward pass.
+Products over all rows are here, the loops over time in :mod:`simlstm.rnn.backends.recurrence`, the buffers of both in
+:mod:`simlstm.rnn.backends.buffers`. README.md derives the backward pass.
 """
 
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from simlstm.rnn.backends import differentiable
+from simlstm.rnn.backends.buffers import in_reading_order, output_gradient, state_buffer, to_output
 from simlstm.rnn.backends.recurrence import walk_backward, walk_forward
 from simlstm.rnn.plain_gradients import differentiable_gradients
 from simlstm.rnn.precision import cast_like, gate_dtype, without_autocast
@@ -40,10 +40,10 @@ class _LayerFunction(torch.autograd.Function):
         with without_autocast(x.device):
             weights = by_direction(flat, products)
             gates = _input_gates(x.to(products), walk, weights)
-            h_states, c_states = _state_buffer(h0, walk, products), _state_buffer(c0, walk, gates.dtype)
+            h_states, c_states = state_buffer(h0, walk, products), state_buffer(c0, walk, gates.dtype)
             walk_forward(walk, gates, h_states, c_states, *_recurrent_weights(weights))
             ctx.save_for_backward(x, h0, c0, *flat, gates, h_states, c_states)
-            y = _to_output(h_states[:, walk.sequences :], walk)
+            y = to_output(h_states[:, walk.sequences :], walk)
             return y.to(h0.dtype), walk.last(h_states).to(h0.dtype), walk.last(c_states).to(c0.dtype)
 
     @staticmethod
@@ -61,7 +61,7 @@ class _LayerFunction(torch.autograd.Function):
                     (dy, dhT, dcT),
                 )
             else:
-                dh_states = _output_gradient(h_states, gates.dtype, ctx.walk, dy, dhT)
+                dh_states = output_gradient(h_states, gates.dtype, ctx.walk, dy, dhT)
                 dc = c_states.new_zeros(inputs[2].shape) if dcT is None else dcT.to(c_states.dtype, copy=True)
                 weights = by_direction(inputs[3:], ctx.products)
                 d_gates, operands = walk_backward(
@@ -81,18 +81,11 @@ def _recurrent_weights(weights: list[DirectionWeights]) -> tuple[list[Tensor], l
     return [direction.w_hh for direction in weights], w_hr or None
 
 
-def _state_buffer(initial: Tensor, walk: PackedWalk, dtype: torch.dtype) -> Tensor:
-    directions, sequences, width = initial.shape
-    states = initial.new_empty(directions, sequences + walk.rows, width, dtype=dtype)
-    states[:, :sequences] = initial
-    return states
-
-
 def _input_gates(x: Tensor, walk: PackedWalk, weights: list[DirectionWeights]) -> Tensor:
     """Return what the input adds to each gate of every step, [D, N, 4H], each direction in its own order."""
     gates = x.new_empty(len(weights), walk.rows, weights[0].w_ih.shape[0], dtype=gate_dtype(x.dtype))
     for direction, (w_ih, _, b_ih, b_hh, _) in enumerate(weights):
-        rows = x if direction == 0 else x.index_select(0, walk.reversal)
+        rows = in_reading_order(x, walk, direction)
         out = gates[direction] if gates.dtype == x.dtype else None
         if b_ih is None or b_hh is None:
             result = torch.mm(rows, w_ih.t(), out=out)
@@ -101,30 +94,6 @@ def _input_gates(x: Tensor, walk: PackedWalk, weights: list[DirectionWeights]) -
         if out is None:
             gates[direction] = result
     return gates
-
-
-def _to_output(h: Tensor, walk: PackedWalk) -> Tensor:
-    """Turn h [D, N, P], each direction in its own order, into y [N, D * P]: a tensor of its own."""
-    if h.shape[0] == 1:
-        return h[0].clone()
-    return torch.cat([h[0], h[1].index_select(0, walk.reversal)], dim=1)
-
-
-def _output_gradient(
-    h_states: Tensor, dtype: torch.dtype, walk: PackedWalk, dy: Tensor | None, dhT: Tensor | None
-) -> Tensor:
-    """Lay out what reaches every h from outside the recurrence as a state buffer, [D, B + N, P]."""
-    dh_states = torch.empty_like(h_states, dtype=dtype)
-    dh_states[:, : walk.sequences] = 0
-    dh = dh_states[:, walk.sequences :]
-    if dy is None:
-        dh.zero_()
-    else:
-        for direction, dy_d in enumerate(dy.chunk(dh.shape[0], 1)):
-            dh[direction] = dy_d if direction == 0 else dy_d.index_select(0, walk.reversal)
-    if dhT is not None:
-        walk.add_to_last_(dh, dhT.to(dh.dtype))
-    return dh_states
 
 
 def _product_gradients(
@@ -150,7 +119,7 @@ def _product_gradients(
         dw_ih = dw_hh = db = dw_hr = None
         own_order = operands[direction]
         if need_x or need_w_ih:
-            input_order = own_order if direction == 0 else own_order.index_select(0, walk.reversal)
+            input_order = in_reading_order(own_order, walk, direction)
             if need_x:
                 dx = input_order @ w.w_ih if dx is None else dx.addmm_(input_order, w.w_ih)
             if need_w_ih:
