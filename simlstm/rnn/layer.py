@@ -1,6 +1,5 @@
 """LSTM: torch.nn.LSTM's face over our own recurrence."""
 
-from collections.abc import Sequence
 from typing import overload
 
 import torch
@@ -8,11 +7,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn.dispatch import lstm_layer
-from simlstm.rnn.recurrent import Recurrent
+from simlstm.rnn.layouts import States
+from simlstm.rnn.recurrent import Input, Recurrent
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights
 
-States = tuple[Tensor, Tensor]
+LSTMStates = tuple[Tensor, Tensor]
 
 
 class LSTM(Recurrent):
@@ -59,41 +59,39 @@ class LSTM(Recurrent):
         )
 
     @overload
-    def forward(self, input: PackedSequence, hx: States | None = None) -> tuple[PackedSequence, States]: ...
+    def forward(self, input: PackedSequence, hx: LSTMStates | None = None) -> tuple[PackedSequence, LSTMStates]: ...
     @overload
-    def forward(self, input: Tensor, hx: States | None = None) -> tuple[Tensor, States]: ...
-
     def forward(
-        self, input: Tensor | PackedSequence, hx: States | None = None
-    ) -> tuple[Tensor | PackedSequence, States]:
+        self, input: Tensor | tuple[Tensor, Tensor], hx: LSTMStates | None = None
+    ) -> tuple[Tensor, LSTMStates]: ...
+
+    def forward(self, input: Input, hx: LSTMStates | None = None) -> tuple[Tensor | PackedSequence, LSTMStates]:
         """Run every layer over every sequence.
 
         Args:
-            input: a PackedSequence with data [N, I]; or [T, B, I] ([B, T, I] when batch_first); or [T, I].
+            input: a PackedSequence with data [N, I]; or [T, B, I] ([B, T, I] when batch_first); or [T, I]; or
+                (x, lengths) with x [T, B, I] ([B, T, I] when batch_first) and lengths [B] int64 on the CPU, in any
+                order, from 0 to T.
             hx: h0 [L * directions, B, P or H] and c0 [L * directions, B, H], without B for [T, I]; zeros by default.
 
         Returns:
-            tuple: the last layer's h for every step, in the layout of the input, and (hT, cT) in that of hx.
+            tuple: the last layer's h for every step, in the layout of the input, zeros behind each length; and
+            (hT, cT) in the layout of hx, of a sequence without a step its (h0, c0).
 
         Raises:
-            ValueError: the input's dtype or number of dimensions is wrong (torch.nn.LSTM's messages), or batch_sizes
-                do not describe the packed rows.
+            ValueError: the input's dtype or number of dimensions is wrong (torch.nn.LSTM's messages); batch_sizes do
+                not describe the packed rows; or lengths are not int64 on the CPU, not B, or not between 0 and T.
             RuntimeError: a size does not fit; torch.nn.LSTM's messages.
         """
+        if hx is not None and len(hx) != 2:
+            raise RuntimeError("lstm expects two hidden states")
         output, (hT, cT) = self._forward(input, hx)
         return output, (hT, cT)
-
-    def _initial_states(self, x: Tensor, sequences: int, states: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        if states is not None and len(states) != 2:
-            raise RuntimeError("lstm expects two hidden states")
-        return super()._initial_states(x, sequences, states)
 
     def _state_widths(self) -> tuple[int, ...]:
         return self.proj_size or self.hidden_size, self.hidden_size
 
-    def _run_layer(
-        self, layer: int, x: Tensor, walk: PackedWalk, states: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
         h0, c0 = states
         weights = [self._direction_weights(*parameters) for parameters in self._layer_weights(layer)]
         y, hT, cT = lstm_layer(x, walk, h0, c0, weights)

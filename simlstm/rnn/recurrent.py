@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, RaggedLayout, States, UnbatchedLayout
 from simlstm.rnn.precision import product_dtype
 from simlstm.rnn.walk import PackedWalk
+
+Input = Tensor | PackedSequence | tuple[Tensor, Tensor]
 
 
 class Recurrent(nn.RNNBase):
@@ -53,9 +56,7 @@ class Recurrent(nn.RNNBase):
         """Return the width of each state, h first."""
         raise NotImplementedError
 
-    def _run_layer(
-        self, layer: int, x: Tensor, walk: PackedWalk, states: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
         """Run one layer over packed rows.
 
         Args:
@@ -69,69 +70,49 @@ class Recurrent(nn.RNNBase):
         """
         raise NotImplementedError
 
-    def _forward(
-        self, input: Tensor | PackedSequence, states: Sequence[Tensor] | None
-    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, ...]]:
+    def _forward(self, input: Input, states: Sequence[Tensor] | None) -> tuple[Tensor | PackedSequence, States]:
         """Run every layer over every sequence.
 
         Args:
-            input: a PackedSequence with data [N, I]; or [T, B, I] ([B, T, I] when batch_first); or [T, I].
+            input: a PackedSequence with data [N, I]; [T, B, I] ([B, T, I] when batch_first), alone or in a tuple with
+                lengths [B] int64 on the CPU; or [T, I].
             states: initial states [L * directions, B, width], without B for [T, I]; zeros when None.
 
         Returns:
             tuple: the last layer's h for every step, in the layout of the input, and the final states.
         """
+        layout = self._layout(input)
+        initial = self._initial_states(layout, states, is_batched=not isinstance(layout, UnbatchedLayout))
+        y, final = self._run(layout, initial)
+        return layout.output(y), layout.restored(final, initial)
+
+    def _layout(self, input: Input) -> Layout:
+        """Check the input and bring it to packed rows."""
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, states)
-        return self._forward_padded(input, states)
-
-    def _forward_packed(
-        self, input: PackedSequence, states: Sequence[Tensor] | None
-    ) -> tuple[PackedSequence, tuple[Tensor, ...]]:
-        data, batch_sizes, sorted_indices, unsorted_indices = input
-        self.check_input(data, batch_sizes)
-        walk = PackedWalk(tuple(batch_sizes.tolist()), data.device)
-        if walk.rows != data.shape[0]:
-            raise ValueError(f"batch_sizes must sum to the {data.shape[0]} packed rows, got a sum of {walk.rows}")
-        initial = self._initial_states(data, walk.sequences, states)
-        y, final = self._run(data, walk, _permuted(initial, sorted_indices))
-        output = PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices)
-        return output, _permuted(final, unsorted_indices)
-
-    def _forward_padded(self, input: Tensor, states: Sequence[Tensor] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if input.dim() not in (2, 3):
+            self.check_input(input.data, input.batch_sizes)
+            return PackedLayout(input)
+        # torch's padded path gives autocast's dtype, its packed path on the CPU that of the states; so do we.
+        if isinstance(input, tuple):
+            x, lengths = input
+            self.check_input(x, None)
+            return RaggedLayout(x, lengths, self.batch_first, product_dtype(x))
+        if input.dim() == 2:
+            self.check_input(input.unsqueeze(1), None)
+            return UnbatchedLayout(input, product_dtype(input))
+        if input.dim() != 3:
             # torch.nn.RNN's modes are RNN_TANH and RNN_RELU, but it calls itself RNN here.
             name = self.mode.partition("_")[0]
             raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
-        is_batched = input.dim() == 3
-        batch_dim = 0 if self.batch_first else 1
-        x = input if is_batched else input.unsqueeze(batch_dim)
-        self.check_input(x, None)
-        if states is not None:
-            states = _with_batch_dim(states, is_batched)
-        initial = self._initial_states(x, x.shape[batch_dim], states)
-        if self.batch_first:
-            x = x.transpose(0, 1)
-        steps, sequences, _ = x.shape  # [T, B, I]
-        if steps == 0:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        walk = PackedWalk((sequences,) * steps, x.device)
-        # torch's padded path gives autocast's dtype, its packed path on the CPU that of the states; so do we.
-        dtype = product_dtype(x)
-        y, final = self._run(x.flatten(0, 1), walk, initial)
-        y = y.to(dtype).view(steps, sequences, y.shape[1])
-        final = tuple(state.to(dtype) for state in final)
-        if self.batch_first:
-            y = y.transpose(0, 1)
-        if is_batched:
-            return y, final
-        return y.squeeze(batch_dim), tuple(state.squeeze(1) for state in final)
+        self.check_input(input, None)
+        return PaddedLayout(input, self.batch_first, product_dtype(input))
 
-    def _initial_states(self, x: Tensor, sequences: int, states: Sequence[Tensor] | None) -> tuple[Tensor, ...]:
-        count = self.num_layers * (2 if self.bidirectional else 1)
-        sizes = [(count, sequences, width) for width in self._state_widths()]
+    def _initial_states(self, layout: Layout, states: Sequence[Tensor] | None, *, is_batched: bool) -> States:
+        count, x = self.num_layers * (2 if self.bidirectional else 1), layout.rows
+        sizes = [(count, layout.sequences, width) for width in self._state_widths()]
         if states is None:
             return tuple(x.new_zeros(size) for size in sizes)
+        if not isinstance(layout, PackedLayout):
+            states = _with_batch_dim(states, is_batched)
         names = ["hidden"] if len(sizes) == 1 else [f"hidden[{index}]" for index in range(len(sizes))]
         for state, name, size in zip(states, names, sizes, strict=True):
             self.check_hidden_size(state, size, f"Expected {name} size {{}}, got {{}}")
@@ -140,19 +121,20 @@ class Recurrent(nn.RNNBase):
                 raise RuntimeError(f"{name} must have the input's dtype {x.dtype}, got {state.dtype}")
         return tuple(states)
 
-    def _run(self, x: Tensor, walk: PackedWalk, initial: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run the stacked layers over packed rows x [N, I]."""
+    def _run(self, layout: Layout, initial: States) -> tuple[Tensor, States]:
+        """Run the stacked layers over packed rows; return y [N, directions * P] and final states in packed order."""
+        x, walk = layout.rows, layout.walk
+        states = layout.arranged(initial)
         if self.num_layers == 1:
-            return self._run_layer(0, x, walk, initial)
+            return self._run_layer(0, x, walk, states)
         directions = 2 if self.bidirectional else 1
-        by_layer = zip(*(torch.split(state, directions) for state in initial), strict=True)
         final = []
-        for layer, states in enumerate(by_layer):
+        for layer, of_layer in enumerate(zip(*(torch.split(state, directions) for state in states), strict=True)):
             if layer > 0 and self.dropout > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            x, states = self._run_layer(layer, x, walk, states)
-            final.append(states)
-        return x, tuple(torch.cat(states) for states in zip(*final, strict=True))
+            x, last = self._run_layer(layer, x, walk, of_layer)
+            final.append(last)
+        return x, tuple(torch.cat(of_layers) for of_layers in zip(*final, strict=True))
 
     def _layer_weights(self, layer: int) -> list[list[Tensor]]:
         """Return the parameters of each direction of a layer, without those that are switched off."""
@@ -162,10 +144,6 @@ class Recurrent(nn.RNNBase):
 
     def _weight(self, name: str) -> Tensor:
         return cast(Tensor, getattr(self, name))
-
-
-def _permuted(states: tuple[Tensor, ...], permutation: Tensor | None) -> tuple[Tensor, ...]:
-    return states if permutation is None else tuple(state.index_select(1, permutation) for state in states)
 
 
 def _with_batch_dim(states: Sequence[Tensor], is_batched: bool) -> Sequence[Tensor]:
