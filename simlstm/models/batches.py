@@ -1,0 +1,86 @@
+"""Any number of tokenized texts through an encoder: nothing twice, and in batches of like length."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, chain
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from simlstm.data.batching import pack
+
+# A batch may be small in texts and still large: what is kept for each token bounds the memory.
+_TOKENS_AT_ONCE = 65_536
+
+
+def encode_batches(
+    encode: Callable[[PackedSequence], Tensor],
+    token_ids: Sequence[Sequence[int]],
+    *,
+    vocabulary_size: int,
+    output_size: int,
+    batch_size: int,
+) -> Tensor:
+    """Encode texts, equal ones once, in batches of like length.
+
+    Which texts share a batch follows from the set of texts alone, not from their order. Beside the texts and the
+    result, memory holds one batch: at most ``batch_size`` texts, and 65,536 tokens unless one text alone has more.
+
+    Args:
+        encode: From packed int64 ids of B texts to embeddings [B, D] in the order of ``pack``'s caller.
+        token_ids: Ids of each text; at least one id each.
+        vocabulary_size: Number of ids, from 0.
+        output_size: Width D of an embedding.
+        batch_size: Most texts that are computed at once.
+
+    Returns:
+        float32 [n, D] on the CPU, in the order of the texts.
+
+    Raises:
+        ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    first_places: dict[tuple[int, ...], int] = {}
+    sources = [first_places.setdefault(tuple(ids), place) for place, ids in enumerate(token_ids)]
+    distinct = sorted(first_places)
+    distinct.sort(key=len, reverse=True)
+    _check_ids(distinct, vocabulary_size, first_places)
+    embeddings = torch.empty(len(sources), output_size)
+    for batch in _batches(distinct, batch_size):
+        places = torch.tensor([first_places[ids] for ids in batch])
+        embeddings[places] = encode(pack(batch)).to(embeddings)
+    if len(distinct) < len(sources):
+        repeats = [place for place, source in enumerate(sources) if place != source]
+        embeddings[torch.tensor(repeats)] = embeddings[torch.tensor([sources[place] for place in repeats])]
+    return embeddings
+
+
+def _batches(texts: list[tuple[int, ...]], batch_size: int) -> Iterator[list[tuple[int, ...]]]:
+    """Cut texts, longest first, into batches of at most so many texts, and so many tokens where a text allows it."""
+    ends = np.fromiter(accumulate(map(len, texts)), np.int64, len(texts))
+    start = 0
+    while start < len(texts):
+        tokens_before = int(ends[start]) - len(texts[start])
+        affordable = int(np.searchsorted(ends, tokens_before + _TOKENS_AT_ONCE, side="right"))
+        stop = max(start + 1, min(start + batch_size, affordable))
+        yield texts[start:stop]
+        start = stop
+
+
+def _check_ids(texts: list[tuple[int, ...]], vocabulary_size: int, places: dict[tuple[int, ...], int]) -> None:
+    """Refuse texts, longest first, of which one has no id or one that the vocabulary has not."""
+    if not texts:
+        return
+    try:
+        ids = np.fromiter(chain.from_iterable(texts), np.int64)
+        all_are_known = bool(texts[-1]) and ids.min() >= 0 and ids.max() < vocabulary_size
+    except OverflowError:  # no 64-bit number, so no id
+        all_are_known = False
+    if not all_are_known:
+        wrong = next(ids for ids in texts if not ids or min(ids) < 0 or max(ids) >= vocabulary_size)
+        raise ValueError(
+            f"token_ids must hold at least one id per text, each in 0..{vocabulary_size - 1}; "
+            f"got {list(wrong[:20])} for text {places[wrong]}"
+        )

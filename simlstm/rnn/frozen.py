@@ -1,0 +1,30 @@
+"""Which backend computes a frozen layer."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from simlstm.rnn.backends import frozen_ops
+from simlstm.rnn.backends.frozen_layer import FrozenLayer, Precision, RunResult
+
+__all__ = ["PRECISIONS", "Backend", "FrozenLayer", "Precision", "RunResult", "freeze_layer", "frozen_backend"]
+
+Backend = Literal["native", "torch"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def freeze_layer(w_hh: Sequence[Tensor], precision: Precision, backend: Backend) -> FrozenLayer:
+    """Pack the recurrent weights of one layer for a backend.
+
+    Args:
+        w_hh: for each direction float32 [4H, H] on the CPU, gates in torch's order; copied.
+        precision: of the products with h.
+        backend: as ``frozen_backend`` names it.
+    """
+    return frozen_ops.FrozenRecurrence(w_hh, precision)
+
+
+def frozen_backend() -> Backend:
+    """Return the fastest backend that is there."""
+    return "torch"
