@@ -7,22 +7,26 @@ PORT   ?= 8000
 
 .PHONY: setup run test check bench minilm clean
 
-# Two stamps, so that `make run` does not wait for the development tools.
-$(VENV)/.installed-run: pyproject.toml constraints.txt
+# Stamps: `make run` does not wait for the development tools, and edited kernels are built again alone.
+$(VENV)/.installed-run: pyproject.toml constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[serve,train]"
 	touch $@
 
+$(VENV)/.built-kernels: $(VENV)/.installed-run $(wildcard simlstm/rnn/backends/native/*.cpp simlstm/rnn/backends/native/*.h)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.installed-run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[dev]"
 	touch $@
 
-setup: $(VENV)/.installed-dev  ## everything, development tools included
+setup: $(VENV)/.installed-dev $(VENV)/.built-kernels  ## everything, development tools included
 
 # Training is resumable and the finished folder is reused: a second `make run` serves at once.
-run: $(VENV)/.installed-run  ## train on the embedded corpus when there is no checkpoint yet, then serve it
+run: $(VENV)/.installed-run $(VENV)/.built-kernels  ## train on the embedded corpus when there is no checkpoint yet, then serve it
 	@test -f $(RUN)/config.json || $(BIN)/python scripts/train.py --config configs/demo.toml --out $(RUN) $$(test -d $(RUN)/state && echo --resume)
 	$(BIN)/python scripts/serve.py --model $(RUN) --port $(PORT)
 

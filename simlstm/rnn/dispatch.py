@@ -8,6 +8,7 @@ from simlstm.rnn.backends import differentiable, torch_ops
 from simlstm.rnn.backends.one_state import differentiable as differentiable_one_state
 from simlstm.rnn.backends.one_state import layer as one_state
 from simlstm.rnn.backends.one_state.recurrence import Recurrence
+from simlstm.rnn.backends.native import lstm as native
 from simlstm.rnn.plain_gradients import needs_plain_operations
 from simlstm.rnn.precision import product_dtype
 from simlstm.rnn.walk import PackedWalk
@@ -31,7 +32,10 @@ def lstm_layer(
     """
     if needs_plain_operations():
         return differentiable.lstm_layer(x, walk, h0, c0, weights)
-    return torch_ops.lstm_layer(x, walk, h0, c0, weights, product_dtype(x))
+    products = product_dtype(x)
+    if products == x.dtype and native.can_run(x, h0, c0, weights):
+        return native.lstm_layer(x, walk, h0, c0, weights)
+    return torch_ops.lstm_layer(x, walk, h0, c0, weights, products)
 
 
 def one_state_layer(

@@ -1,0 +1,185 @@
+// One layer forward: pack the weights, then walk each (direction, tile of sequences) on its own.
+#pragma once
+
+#include "activations.h"
+#include "product.h"
+#include "walk.h"
+
+namespace SIMLSTM_ISA {
+
+constexpr Index kForwardTileRows = 128;
+// The input product takes this many rows at once, from several steps where few sequences run.
+constexpr Index kInputRows = 48;
+
+class Forward {
+  public:
+    explicit Forward(const ForwardCall& call)
+        : call_(call), layout_(call.layout), tiling_(call.layout, kForwardTileRows), blocks_(blocks_of(layout_.hidden_size)),
+          depth_(layout_.input_size + layout_.hidden_size), output_width_(layout_.directions * layout_.hidden_size) {}
+
+    bool run() {
+        Pieces measured(nullptr);
+        place(measured);
+        char* memory = static_cast<char*>(workspace(measured.used()));
+        if (memory == nullptr) return false;
+        Pieces pieces(memory);
+        place(pieces);
+        fill_offsets(layout_, offsets_);
+        run_tasks(layout_.directions * blocks_, layout_.threads, pack_task, this);
+        run_tasks(layout_.directions * tiling_.count, layout_.threads, walk_task, this);
+        return true;
+    }
+
+  private:
+    Index gate_width() const { return blocks_ * kBlock; }
+    Index most_input_rows() const {
+        const Index most = kInputRows - 1 + tiling_.rows;
+        return most < layout_.rows ? most : layout_.rows;
+    }
+
+    void place(Pieces& pieces) {
+        offsets_ = pieces.take<Index>(layout_.steps);
+        packed_ = pieces.take<float>(layout_.directions * blocks_ * depth_ * kBlock);
+        bias_ = pieces.take<float>(layout_.directions * gate_width());
+        gate_scratch_ = pieces.take<float>(call_.gates == nullptr ? layout_.threads * most_input_rows() * gate_width() : 0);
+        cells_ = pieces.take<float>(layout_.threads * tiling_.rows * blocks_ * kLanes);
+        input_rows_ = pieces.take<Index>(layout_.threads * most_input_rows());
+    }
+
+    const float* panels(Index direction, Index block) const { return packed_ + (direction * blocks_ + block) * depth_ * kBlock; }
+
+    static void pack_task(void* self, std::int64_t index, int) {
+        const Forward& forward = *static_cast<Forward*>(self);
+        const Layout& layout = forward.layout_;
+        const Index direction = index / forward.blocks_, block = index % forward.blocks_;
+        const DirectionPointers& weights = forward.call_.weights[direction];
+        float* panel = forward.packed_ + index * forward.depth_ * kBlock;
+        pack_block(weights.w_ih, layout.input_size, layout.hidden_size, block, panel);
+        pack_block(weights.w_hh, layout.hidden_size, layout.hidden_size, block, panel + layout.input_size * kBlock);
+        pack_bias(weights.b_ih, weights.b_hh, layout.hidden_size, block, forward.bias_ + index * kBlock);
+    }
+
+    static void walk_task(void* self, std::int64_t index, int worker) {
+        const Forward& forward = *static_cast<Forward*>(self);
+        forward.walk(TileWalk(forward.layout_, forward.offsets_, forward.tiling_, index), worker);
+    }
+
+    void walk(const TileWalk& tile, int worker) const {
+        const Index hidden = layout_.hidden_size, padded = blocks_ * kLanes;
+        float* cells = cells_ + worker * tiling_.rows * padded;
+        for (Index i = 0; i < tile.end - tile.first; ++i) {
+            const float* c0 = call_.c0 + (tile.direction * layout_.sequences + tile.first + i) * hidden;
+            for (Index unit = 0; unit < padded; ++unit) cells[i * padded + unit] = unit < hidden ? c0[unit] : 0.0f;
+        }
+        Index* rows = input_rows_ + worker * most_input_rows();
+        float* scratch = gate_scratch_ + worker * most_input_rows() * gate_width();
+        for (Index s = 0; s < tile.steps;) {
+            Index gathered = 0, end = s;
+            for (; end < tile.steps && gathered < kInputRows; ++end) {
+                const Index t = tile.step(end);
+                for (Index i = 0; i < tile.running(t); ++i) rows[gathered++] = tile.row(t, i);
+            }
+            add_input(tile.direction, rows, gathered, scratch);
+            for (Index done = 0; s < end; ++s) {
+                const Index t = tile.step(s);
+                step(tile, t, scratch + done * gate_width(), cells);
+                done += tile.running(t);
+            }
+        }
+        for (Index i = 0; i < tile.end - tile.first; ++i) {
+            const Index state = (tile.direction * layout_.sequences + tile.first + i) * hidden;
+            Index last = 0;
+            if (tile.direction == 0) {
+                while (last + 1 < tile.steps && tile.running(last + 1) > i) ++last;
+            }
+            const float* h = call_.y + tile.row(last, i) * output_width_ + tile.direction * hidden;
+            for (Index unit = 0; unit < hidden; ++unit) call_.hT[state + unit] = h[unit];
+            for (Index unit = 0; unit < hidden; ++unit) call_.cT[state + unit] = cells[i * padded + unit];
+        }
+    }
+
+    // The gates of a packed row: where they are saved, or the place'th row of the scratch.
+    INLINE float* gates_of(Index direction, Index row, float* scratch, Index place) const {
+        return call_.gates == nullptr ? scratch + place * gate_width()
+                                      : call_.gates + (direction * layout_.rows + row) * gate_width();
+    }
+
+    // gates = bias + W_ih x for the given packed rows.
+    void add_input(Index direction, const Index* rows, Index count, float* scratch) const {
+        for (Index block = 0; block < blocks_; ++block) {
+            const float* panel = panels(direction, block);
+            const float* bias = bias_ + (direction * blocks_ + block) * kBlock;
+            each_panel(layout_.input_size, [&](Index start, Index depth) {
+                each_group(count, [&](auto size, Index first) {
+                    constexpr int kRows = decltype(size)::value;
+                    Tile<kRows> tile;
+                    const float* left[kRows];
+                    float* gates[kRows];
+                    for (int r = 0; r < kRows; ++r) {
+                        left[r] = call_.x + rows[first + r] * call_.x_stride + start;
+                        gates[r] = gates_of(direction, rows[first + r], scratch, first + r) + block * kBlock;
+                        tile.read(r, start == 0 ? bias : gates[r]);
+                    }
+                    tile.multiply_add_panel(left, 1, depth, panel + start * kBlock);
+                    for (int r = 0; r < kRows; ++r) tile.write(r, gates[r]);
+                });
+            });
+        }
+    }
+
+    // One step of the tile: add W_hh h to the gates, activate them, move the cell states, write h.
+    void step(const TileWalk& walk, Index t, float* scratch, float* cells) const {
+        const Index hidden = layout_.hidden_size, direction = walk.direction;
+        const Index running = walk.running(t), before = walk.before(t), ran = walk.running(before);
+        for (Index block = 0; block < blocks_; ++block) {
+            const float* panel = panels(direction, block) + layout_.input_size * kBlock;
+            each_panel(hidden, [&](Index start, Index depth) {
+                each_group(running, [&](auto size, Index first) {
+                    constexpr int kRows = decltype(size)::value;
+                    Tile<kRows> tile;
+                    const float* left[kRows];
+                    float* gates[kRows];
+                    for (int r = 0; r < kRows; ++r) {
+                        const Index i = first + r;
+                        left[r] = start + (i < ran ? call_.y + walk.row(before, i) * output_width_ + direction * hidden
+                                                   : call_.h0 + (direction * layout_.sequences + walk.first + i) * hidden);
+                        gates[r] = gates_of(direction, walk.row(t, i), scratch, i) + block * kBlock;
+                        tile.read(r, gates[r]);
+                    }
+                    tile.multiply_add_panel(left, 1, depth, panel + start * kBlock);
+                    if (start + depth < hidden) {
+                        for (int r = 0; r < kRows; ++r) tile.write(r, gates[r]);
+                        return;
+                    }
+                    for (int r = 0; r < kRows; ++r) {
+                        const Index row = walk.row(t, first + r);
+                        float* cell = cells + (first + r) * blocks_ * kLanes + block * kLanes;
+                        const Vector input = sigmoid(tile.sum[r][0]), forget = sigmoid(tile.sum[r][1]);
+                        const Vector candidate = hyperbolic_tangent(tile.sum[r][2]), output = sigmoid(tile.sum[r][3]);
+                        const Vector c = multiply_add(forget, load(cell), multiply(input, candidate));
+                        const Vector h = multiply(output, hyperbolic_tangent(c));
+                        store(cell, c);
+                        store_first(call_.y + row * output_width_ + direction * hidden + block * kLanes, h, hidden - block * kLanes);
+                        if (call_.gates != nullptr) {
+                            store(gates[r], input);
+                            store(gates[r] + kLanes, forget);
+                            store(gates[r] + 2 * kLanes, candidate);
+                            store(gates[r] + 3 * kLanes, output);
+                            store(call_.cells + ((direction * layout_.rows + row) * blocks_ + block) * kLanes, c);
+                        }
+                    }
+                });
+            });
+        }
+    }
+
+    const ForwardCall& call_;
+    const Layout& layout_;
+    const Tiling tiling_;
+    const Index blocks_, depth_, output_width_;
+    Index* offsets_ = nullptr;
+    float *packed_ = nullptr, *bias_ = nullptr, *gate_scratch_ = nullptr, *cells_ = nullptr;
+    Index* input_rows_ = nullptr;
+};
+
+}  // namespace SIMLSTM_ISA

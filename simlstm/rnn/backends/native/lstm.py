@@ -1,0 +1,205 @@
+"""One packed LSTM layer in the native kernels, float32 on the CPU, forward and backward."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from simlstm.rnn.backends import differentiable
+from simlstm.rnn.backends.native.library import Kernels, kernels
+from simlstm.rnn.backends.native.structures import BackwardCall, DirectionPointers, ForwardCall, Layout
+from simlstm.rnn.plain_gradients import differentiable_gradients
+from simlstm.rnn.walk import PackedWalk
+from simlstm.rnn.weights import DirectionWeights, by_direction
+
+# Weights of one direction among the arguments of the autograd.Function: w_ih, w_hh, b_ih, b_hh, w_hr.
+_FIELDS = len(DirectionWeights._fields)
+
+
+def can_run(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights]) -> bool:
+    """Return whether the kernels serve this call: float32 on the CPU, no projection, something to compute."""
+    if x.device.type != "cpu" or x.numel() == 0 or weights[0].w_hr is not None or kernels() is None:
+        return False
+    if x.dtype is not torch.float32 or h0.dtype is not torch.float32 or c0.dtype is not torch.float32:
+        return False
+    return all(
+        tensor is None or (tensor.dtype is torch.float32 and tensor.device.type == "cpu")
+        for direction in weights
+        for tensor in direction
+    )
+
+
+def lstm_layer(
+    x: Tensor, walk: PackedWalk, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run one layer over a packed batch; see :func:`simlstm.rnn.dispatch.lstm_layer`.
+
+    A sequence's values are the same to the last bit whatever it is batched with and whatever the number of threads.
+    """
+    chosen = kernels()
+    assert chosen is not None  # noqa: S101 - can_run was asked
+    if torch.is_grad_enabled():
+        flat = [tensor for direction in weights for tensor in direction]
+        y, hT, cT = _LayerFunction.apply(x, h0, c0, walk, chosen, *flat)  # type: ignore[no-untyped-call]
+        return y, hT, cT
+    return _forward(chosen, x, h0, c0, walk, weights, None, None)
+
+
+class _LayerFunction(torch.autograd.Function):
+    """One layer, with the hand-written backward pass that README.md derives."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, walk: PackedWalk, chosen: Kernels, *flat: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.walk, ctx.kernels = walk, chosen
+        weights = [DirectionWeights(*flat[start : start + _FIELDS]) for start in range(0, len(flat), _FIELDS)]  # type: ignore[arg-type]
+        if not any(ctx.needs_input_grad):
+            return _forward(chosen, x, h0, c0, walk, weights, None, None)
+        directions, _, hidden_size = c0.shape
+        padded = -(-hidden_size // chosen.lanes) * chosen.lanes
+        gates = x.new_empty(directions, walk.rows, 4 * padded)
+        cells = x.new_empty(directions, walk.rows, padded)
+        ctx.save_for_backward(x, h0, c0, *flat, gates, cells)
+        return _forward(chosen, x, h0, c0, walk, weights, gates, cells)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor | None, dhT: Tensor | None, dcT: Tensor | None) -> tuple[Tensor | None, ...]:
+        *inputs, gates, cells = ctx.saved_tensors
+        needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
+        if torch.is_grad_enabled():
+            gradients = differentiable_gradients(
+                lambda x, h0, c0, *flat: differentiable.lstm_layer(x, ctx.walk, h0, c0, by_direction(flat, x.dtype)),
+                inputs,
+                needed,
+                (dy, dhT, dcT),
+            )
+        else:
+            gradients = _backward(ctx.kernels, ctx.walk, inputs, needed, gates, cells, dy, dhT, dcT)
+        dx, dh0, dc0, *d_flat = gradients
+        return dx, dh0, dc0, None, None, *d_flat
+
+
+def _forward(
+    chosen: Kernels,
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    walk: PackedWalk,
+    weights: Sequence[DirectionWeights],
+    gates: Tensor | None,
+    cells: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    directions, _, hidden_size = c0.shape
+    x, h0, c0 = _rows(x), h0.contiguous(), c0.contiguous()
+    y = torch.empty(walk.rows, directions * hidden_size)
+    hT, cT = torch.empty(h0.shape), torch.empty(c0.shape)
+    call = ForwardCall(
+        layout=_layout(walk, x, directions, hidden_size),
+        x=x.data_ptr(),
+        x_stride=x.stride(0),
+        h0=h0.data_ptr(),
+        c0=c0.data_ptr(),
+        y=y.data_ptr(),
+        hT=hT.data_ptr(),
+        cT=cT.data_ptr(),
+        gates=_pointer(gates),
+        cells=_pointer(cells),
+    )
+    alive = _point_to_weights(call.weights, weights)
+    chosen.run("simlstm_forward", call)
+    del alive
+    return y, hT, cT
+
+
+def _backward(
+    chosen: Kernels,
+    walk: PackedWalk,
+    inputs: Sequence[Tensor],
+    needed: Sequence[bool],
+    gates: Tensor,
+    cells: Tensor,
+    dy: Tensor | None,
+    dhT: Tensor | None,
+    dcT: Tensor | None,
+) -> list[Tensor | None]:
+    x, h0, c0, *flat = inputs
+    need_x, need_h0, need_c0, *need_flat = needed
+    directions, _, hidden_size = c0.shape
+    weights = [DirectionWeights(*flat[start : start + _FIELDS]) for start in range(0, len(flat), _FIELDS)]
+    x, h0, c0 = _rows(x), h0.contiguous(), c0.contiguous()
+    dy, dhT, dcT = (None if gradient is None else gradient.contiguous() for gradient in (dy, dhT, dcT))
+    d_gates = torch.empty_like(gates)
+    dx = torch.empty(x.shape) if need_x else None
+    dh0 = torch.empty(h0.shape) if need_h0 else None
+    dc0 = torch.empty(c0.shape)
+    call = BackwardCall(
+        layout=_layout(walk, x, directions, hidden_size),
+        x=x.data_ptr(),
+        x_stride=x.stride(0),
+        h0=h0.data_ptr(),
+        c0=c0.data_ptr(),
+        gates=gates.data_ptr(),
+        cells=cells.data_ptr(),
+        dy=_pointer(dy),
+        dhT=_pointer(dhT),
+        dcT=_pointer(dcT),
+        d_gates=d_gates.data_ptr(),
+        dx=_pointer(dx),
+        dh0=_pointer(dh0),
+        dc0=dc0.data_ptr(),
+    )
+    alive = _point_to_weights(call.weights, weights)
+    d_flat: list[Tensor | None] = []
+    for direction, w in enumerate(weights):
+        need_w_ih, need_w_hh, need_b_ih, need_b_hh, _ = need_flat[_FIELDS * direction : _FIELDS * (direction + 1)]
+        dw_ih = torch.empty(w.w_ih.shape) if need_w_ih else None
+        dw_hh = torch.empty(w.w_hh.shape) if need_w_hh else None
+        db = torch.empty(4 * hidden_size) if need_b_ih or need_b_hh else None
+        gradients = call.gradients[direction]
+        gradients.w_ih, gradients.w_hh, gradients.bias = _pointer(dw_ih), _pointer(dw_hh), _pointer(db)
+        # Two parameters may not share a gradient: whoever changes one in place would change both.
+        db_hh = db.clone() if db is not None and need_b_ih and need_b_hh else db
+        d_flat += [dw_ih, dw_hh, db if need_b_ih else None, db_hh if need_b_hh else None, None]
+    chosen.run("simlstm_backward", call)
+    del alive
+    for start in range(0, len(d_flat), _FIELDS):
+        db_ih, db_hh = d_flat[start + 2 : start + 4]
+        if db_ih is not None and db_hh is not None:
+            db_hh.copy_(db_ih)
+    return [dx, dh0, dc0 if need_c0 else None, *d_flat]
+
+
+def _layout(walk: PackedWalk, x: Tensor, directions: int, hidden_size: int) -> Layout:
+    return Layout(
+        threads=torch.get_num_threads(),
+        directions=directions,
+        steps=len(walk.batch_sizes),
+        rows=walk.rows,
+        sequences=walk.sequences,
+        input_size=x.shape[1],
+        hidden_size=hidden_size,
+        batch_sizes=(ctypes.c_int64 * len(walk.batch_sizes))(*walk.batch_sizes),
+    )
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Return x with the elements of a row side by side; rows may lie apart."""
+    return x if x.stride(1) == 1 or x.shape[1] == 1 else x.contiguous()
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _point_to_weights(pointers: Any, weights: Sequence[DirectionWeights]) -> list[Tensor]:
+    """Fill in the weights' addresses; returns the tensors that must live until the call has ended."""
+    alive: list[Tensor] = []
+    for direction, w in enumerate(weights):
+        tensors = [None if tensor is None else tensor.contiguous() for tensor in w[:4]]
+        alive += [tensor for tensor in tensors if tensor is not None]
+        pointers[direction] = DirectionPointers(*map(_pointer, tensors))
+    return alive
