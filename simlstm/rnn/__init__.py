@@ -4,6 +4,8 @@ Read README.md in this folder first: it has the letters, the packed layout and t
 """
 
 from simlstm.rnn.cell import LSTMCell
+from simlstm.rnn.gru import GRU
 from simlstm.rnn.layer import LSTM
+from simlstm.rnn.rnn import RNN
 
-__all__ = ["LSTM", "LSTMCell"]
+__all__ = ["GRU", "LSTM", "RNN", "LSTMCell"]
