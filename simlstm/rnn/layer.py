@@ -8,11 +8,20 @@ from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn.dispatch import lstm_layer
 from simlstm.rnn.layouts import States
+from simlstm.rnn.operator import LayerOperator
 from simlstm.rnn.recurrent import Input, Recurrent
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights
 
 LSTMStates = tuple[Tensor, Tensor]
+
+
+def _run(x: Tensor, walk: PackedWalk, states: States, weights: list[list[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    h0, c0 = states
+    return lstm_layer(x, walk, h0, c0, [DirectionWeights.of(direction) for direction in weights])
+
+
+_OPERATOR = LayerOperator("lstm_layer", _run, states=2).overload
 
 
 class LSTM(Recurrent):
@@ -91,13 +100,9 @@ class LSTM(Recurrent):
     def _state_widths(self) -> tuple[int, ...]:
         return self.proj_size or self.hidden_size, self.hidden_size
 
-    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
-        h0, c0 = states
-        weights = [self._direction_weights(*parameters) for parameters in self._layer_weights(layer)]
-        y, hT, cT = lstm_layer(x, walk, h0, c0, weights)
-        return y, (hT, cT)
+    def _operator(self) -> torch._ops.OpOverload:
+        return _OPERATOR
 
-    def _direction_weights(self, w_ih: Tensor, w_hh: Tensor, *rest: Tensor) -> DirectionWeights:
-        """Name the parameters of one direction."""
-        b_ih, b_hh = rest[:2] if self.bias else (None, None)
-        return DirectionWeights(w_ih, w_hh, b_ih, b_hh, rest[-1] if self.proj_size > 0 else None)
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
+        y, *final = _run(x, walk, states, self._layer_weights(layer))
+        return y, tuple(final)

@@ -60,7 +60,7 @@ class PackedLayout:
 
     def arranged(self, states: States) -> States:
         """Return the caller's states in packed order."""
-        return _permuted(states, self._sorted_indices)
+        return permuted(states, self._sorted_indices)
 
     def output(self, rows: Tensor) -> PackedSequence:
         """Return packed rows as a PackedSequence."""
@@ -68,7 +68,7 @@ class PackedLayout:
 
     def restored(self, final: States, initial: States) -> States:
         """Return final states in the caller's order."""
-        return _permuted(final, self._unsorted_indices)
+        return permuted(final, self._unsorted_indices)
 
 
 class PaddedLayout:
@@ -167,5 +167,6 @@ class RaggedLayout:
         )
 
 
-def _permuted(states: States, permutation: Tensor | None) -> States:
+def permuted(states: States, permutation: Tensor | None) -> States:
+    """Return states [*, B, width] with their sequences in another order; as they are when it is None."""
     return states if permutation is None else tuple(state.index_select(1, permutation) for state in states)

@@ -25,6 +25,11 @@ def gate_dtype(products: torch.dtype) -> torch.dtype:
     return torch.promote_types(products, torch.float32)
 
 
+def in_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the tensor in a dtype; in a graph, where ``to`` leaves a node even if it does nothing, leave none."""
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which torch leaves dtypes as they are, because ours are chosen."""
     return torch.autocast(device.type, enabled=False) if _autocast_is_on(device.type) else nullcontext()

@@ -23,12 +23,11 @@ class RaggedRows:
         walk: the packed rows. When no sequence has a step it is one step of no sequence.
 
     Raises:
-        ValueError: lengths are not an int64 tensor [B] on the CPU, or one is negative or greater than T.
+        ValueError: a length is negative or greater than T.
     """
 
     def __init__(self, lengths: Tensor, shape: Sequence[int], device: torch.device, *, batch_first: bool) -> None:
         sequences, steps = shape if batch_first else reversed(shape)
-        check_lengths(lengths, sequences)
         ordered, order = lengths.sort(descending=True, stable=True)
         if sequences > 0 and (int(ordered[-1]) < 0 or int(ordered[0]) > steps):
             raise ValueError(f"lengths must lie between 0 and the {steps} steps of the input, got {lengths.tolist()}")

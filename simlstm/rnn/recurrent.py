@@ -8,8 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from simlstm.rnn.graph_layouts import (
+    GraphLayout,
+    PackedGraphLayout,
+    PaddedGraphLayout,
+    UnbatchedGraphLayout,
+    WalkAtRuntime,
+)
 from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, RaggedLayout, States, UnbatchedLayout
-from simlstm.rnn.precision import product_dtype
+from simlstm.rnn.precision import in_dtype, product_dtype
+from simlstm.rnn.ragged import check_lengths
 from simlstm.rnn.walk import PackedWalk
 
 Input = Tensor | PackedSequence | tuple[Tensor, Tensor]
@@ -70,6 +78,10 @@ class Recurrent(nn.RNNBase):
         """
         raise NotImplementedError
 
+    def _operator(self) -> torch._ops.OpOverload | None:
+        """Return what one layer is in a graph; when None, torch.compile follows the recurrence step by step."""
+        return None
+
     def _forward(self, input: Input, states: Sequence[Tensor] | None) -> tuple[Tensor | PackedSequence, States]:
         """Run every layer over every sequence.
 
@@ -81,60 +93,90 @@ class Recurrent(nn.RNNBase):
         Returns:
             tuple: the last layer's h for every step, in the layout of the input, and the final states.
         """
-        layout = self._layout(input)
-        initial = self._initial_states(layout, states, is_batched=not isinstance(layout, UnbatchedLayout))
+        if torch.compiler.is_compiling() and self._operator() is not None:
+            layout: Layout | GraphLayout = self._graph_layout(input, states)
+        else:
+            layout = self._layout(input)
+        if states is not None and not isinstance(input, PackedSequence):
+            states = _with_batch_dim(states, is_batched=isinstance(input, tuple) or input.dim() == 3)
+        initial = self._initial_states(layout, states)
         y, final = self._run(layout, initial)
         return layout.output(y), layout.restored(final, initial)
 
     def _layout(self, input: Input) -> Layout:
-        """Check the input and bring it to packed rows."""
+        """Bring the input to packed rows."""
         if isinstance(input, PackedSequence):
             self.check_input(input.data, input.batch_sizes)
             return PackedLayout(input)
+        x, lengths = input if isinstance(input, tuple) else (input, None)
+        is_batched = self._is_batched(x, lengths)
         # torch's padded path gives autocast's dtype, its packed path on the CPU that of the states; so do we.
-        if isinstance(input, tuple):
-            x, lengths = input
-            self.check_input(x, None)
-            return RaggedLayout(x, lengths, self.batch_first, product_dtype(x))
-        if input.dim() == 2:
-            self.check_input(input.unsqueeze(1), None)
-            return UnbatchedLayout(input, product_dtype(input))
-        if input.dim() != 3:
+        dtype = product_dtype(x)
+        if lengths is not None:
+            return RaggedLayout(x, lengths, self.batch_first, dtype)
+        return PaddedLayout(x, self.batch_first, dtype) if is_batched else UnbatchedLayout(x, dtype)
+
+    def _graph_layout(self, input: Input, states: Sequence[Tensor] | None) -> GraphLayout:
+        """Bring the input to what the operator takes."""
+        if isinstance(input, PackedSequence):
+            self.check_input(input.data, input.batch_sizes)
+            return PackedGraphLayout(input, states)
+        x, lengths = input if isinstance(input, tuple) else (input, None)
+        if not self._is_batched(x, lengths):
+            return UnbatchedGraphLayout(x, product_dtype(x))
+        return PaddedGraphLayout(x, lengths, self.batch_first, product_dtype(x))
+
+    def _is_batched(self, x: Tensor, lengths: Tensor | None) -> bool:
+        """Check padded input and return whether it has B."""
+        if lengths is None and x.dim() not in (2, 3):
             # torch.nn.RNN's modes are RNN_TANH and RNN_RELU, but it calls itself RNN here.
             name = self.mode.partition("_")[0]
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
-        self.check_input(input, None)
-        return PaddedLayout(input, self.batch_first, product_dtype(input))
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {x.dim()}D instead")
+        is_batched = lengths is not None or x.dim() == 3
+        self.check_input(x if is_batched else x.unsqueeze(1), None)
+        if lengths is not None:
+            check_lengths(lengths, x.shape[0 if self.batch_first else 1])
+        return is_batched
 
-    def _initial_states(self, layout: Layout, states: Sequence[Tensor] | None, *, is_batched: bool) -> States:
+    def _initial_states(self, layout: Layout | GraphLayout, states: Sequence[Tensor] | None) -> States:
         count, x = self.num_layers * (2 if self.bidirectional else 1), layout.rows
         sizes = [(count, layout.sequences, width) for width in self._state_widths()]
         if states is None:
             return tuple(x.new_zeros(size) for size in sizes)
-        if not isinstance(layout, PackedLayout):
-            states = _with_batch_dim(states, is_batched)
         names = ["hidden"] if len(sizes) == 1 else [f"hidden[{index}]" for index in range(len(sizes))]
         for state, name, size in zip(states, names, sizes, strict=True):
             self.check_hidden_size(state, size, f"Expected {name} size {{}}, got {{}}")
         for state, name in zip(states, names, strict=True):
-            if state.dtype != x.dtype and product_dtype(x) == x.dtype:
+            if product_dtype(state) != product_dtype(x):
                 raise RuntimeError(f"{name} must have the input's dtype {x.dtype}, got {state.dtype}")
         return tuple(states)
 
-    def _run(self, layout: Layout, initial: States) -> tuple[Tensor, States]:
-        """Run the stacked layers over packed rows; return y [N, directions * P] and final states in packed order."""
+    def _run(self, layout: Layout | GraphLayout, initial: States) -> tuple[Tensor, States]:
+        """Run the stacked layers over a layout's rows; return the last one's y and the final states of all."""
         x, walk = layout.rows, layout.walk
         states = layout.arranged(initial)
         if self.num_layers == 1:
-            return self._run_layer(0, x, walk, states)
+            return self._run_one(0, x, walk, states)
         directions = 2 if self.bidirectional else 1
         final = []
-        for layer, of_layer in enumerate(zip(*(torch.split(state, directions) for state in states), strict=True)):
+        for layer, of_layer in enumerate(zip(*[torch.split(state, directions) for state in states], strict=True)):
             if layer > 0 and self.dropout > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            x, last = self._run_layer(layer, x, walk, of_layer)
+            x, last = self._run_one(layer, x, walk, of_layer)
             final.append(last)
         return x, tuple(torch.cat(of_layers) for of_layers in zip(*final, strict=True))
+
+    def _run_one(
+        self, layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+    ) -> tuple[Tensor, States]:
+        if isinstance(walk, PackedWalk):
+            return self._run_layer(layer, x, walk, states)
+        operator = self._operator()
+        assert operator is not None  # noqa: S101 - a graph layout is made for operators only
+        weights = [parameter for direction in self._layer_weights(layer) for parameter in direction]
+        # When the graph runs, nobody remembers whether autocast was on: x itself has to say.
+        y, *final = operator(in_dtype(x, product_dtype(x)), walk.lengths, walk.batch_sizes, *states, weights)
+        return y, tuple(final)
 
     def _layer_weights(self, layer: int) -> list[list[Tensor]]:
         """Return the parameters of each direction of a layer, without those that are switched off."""

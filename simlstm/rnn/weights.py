@@ -1,7 +1,7 @@
 """The parameters that one direction of one layer needs."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +23,13 @@ class DirectionWeights(NamedTuple):
     b_ih: Tensor | None
     b_hh: Tensor | None
     w_hr: Tensor | None
+
+    @classmethod
+    def of(cls, parameters: Sequence[Tensor]) -> Self:
+        """Name the parameters of one direction, listed in torch's order without those that are switched off."""
+        w_ih, w_hh, *rest = parameters
+        b_ih, b_hh = rest[:2] if len(rest) >= 2 else (None, None)
+        return cls(w_ih, w_hh, b_ih, b_hh, rest[-1] if len(rest) % 2 == 1 else None)
 
     def to(self, dtype: torch.dtype) -> "DirectionWeights":
         """Return the same parameters in another dtype."""
