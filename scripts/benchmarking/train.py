@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+import statistics
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from scripts.benchmarking.interleave import Measurement, median_ratio
+from scripts.benchmarking.machine import describe_machine
+from scripts.benchmarking.results import TrainFigure, TrainReport
 from simlstm.models.siamese import SiameseModel
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.config import TrainingConfig
@@ -27,6 +30,25 @@ from simlstm.training.schedule import learning_rate_factor
 # too); later ones drift apart as any two summation orders do in training.
 PARITY = {"float32": 1e-5, "bf16": 1e-3}
 WARMUP = 5
+OURS, STOCK = "simlstm", "torch.nn.LSTM"
+
+
+class Stopwatch:
+    """Seconds of each part of a step, lap by lap."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, list[float]] = {}
+        self._last = time.perf_counter()
+
+    def start(self) -> None:
+        """Begin a step."""
+        self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        """End a part; what follows belongs to the next."""
+        now = time.perf_counter()
+        self.laps.setdefault(part, []).append(now - self._last)
+        self._last = now
 
 
 def with_stock_layer(model: SiameseModel) -> SiameseModel:
@@ -42,11 +64,13 @@ def with_stock_layer(model: SiameseModel) -> SiameseModel:
     return twin
 
 
-def stepper(model: SiameseModel, corpus: Corpus, config: TrainingConfig) -> Callable[[PlannedBatch, int], float]:
+def stepper(
+    model: SiameseModel, corpus: Corpus, config: TrainingConfig, watch: Stopwatch
+) -> Callable[[PlannedBatch, int], float]:
     """Return a function that does one training step as the loop does it, and gives the loss.
 
     As in the loop: precision, schedule, clipping and the average of the weights. Otherwise: every batch is a step
-    (no accumulation) of a run of as many epochs, and everything is on the CPU.
+    (no accumulation) of a run of as many epochs, and everything is on the CPU. ``watch`` learns where each part ends.
     """
     objective = Objective(config.loss, head=config.model.head, kinds=corpus.kinds)
     optimizer = build_optimizer(model, config.optimizer, config.embedding)
@@ -65,24 +89,29 @@ def stepper(model: SiameseModel, corpus: Corpus, config: TrainingConfig) -> Call
             final_fraction=settings.final_learning_rate_fraction,
         )
         set_rate(optimizer, factor)
+        watch.start()
         batch, kind = corpus.collate(planned)
+        watch.lap("collate")
         low = config.training.precision == "bf16"
         with torch.autocast("cpu", torch.bfloat16) if low else contextlib.nullcontext():
             output = model(batch.tokens)
         loss = objective(output, batch.targets, batch.groups, kind)["loss"]
+        watch.lap("forward")
         loss.backward()  # type: ignore[no-untyped-call]
+        watch.lap("backward")
         if settings.max_gradient_norm > 0:
             nn.utils.clip_grad_norm_(model.parameters(), settings.max_gradient_norm)
         optimizer.step()
         optimizer.zero_grad()
         if average is not None:
             average.update(model, number + 1)
+        watch.lap("update")
         return loss.item()
 
     return step
 
 
-def measure(config_file: Path, *, steps: int | None, threads: int | None = None) -> dict[str, object]:
+def measure(config_file: Path, *, steps: int | None, threads: int | None = None) -> TrainReport:
     """Train both candidates side by side, batch by batch, in alternating order.
 
     Args:
@@ -91,7 +120,7 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
         threads: CPU threads; the experiment's own when None.
 
     Returns:
-        Per candidate: seconds, sentences per second, and their median ratio over the steps (above 1: ours is faster).
+        Per candidate: seconds, sentences per second and where they go; and the ratios (above 1: ours is faster).
 
     Raises:
         RuntimeError: when the first losses differ: no speed is reported for a layer that computes something else.
@@ -100,20 +129,21 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
     threads = threads or config.training.threads
     if threads is not None:
         torch.set_num_threads(threads)
+    machine = describe_machine()
     data = read_run_data(config)
     start = build_start(config, data)
     corpus = build_corpus(config, data, start)
-    names = ("simlstm", "torch.nn.LSTM")
-    models = (start.model, with_stock_layer(start.model))
-    steppers = {name: stepper(model, corpus, config) for name, model in zip(names, models, strict=True)}
-    timed = {name: Measurement(name) for name in names}
+    models = {OURS: start.model, STOCK: with_stock_layer(start.model)}
+    watches = {name: Stopwatch() for name in models}
+    steppers = {name: stepper(model, corpus, config, watches[name]) for name, model in models.items()}
+    timed = {name: Measurement(name) for name in models}
     parity = PARITY[config.training.precision]
     sentences = 0
     plan = corpus.epoch(0)
     count = len(plan) if steps is None else min(steps + WARMUP, len(plan))
     for number, planned in enumerate(islice(plan, count)):
         losses = {}
-        for name in names if number % 2 == 0 else reversed(names):
+        for name in models if number % 2 == 0 else reversed(models):
             begin = time.perf_counter()
             losses[name] = steppers[name](planned, number)
             if number >= WARMUP:
@@ -121,16 +151,23 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
         if number == 0 and not math.isclose(*losses.values(), rel_tol=parity):
             raise RuntimeError(f"parity failed: first losses {losses}, allowed relative difference {parity:.0e}")
         sentences += 2 * len(planned.rows) if number >= WARMUP else 0
-    ours, stock = timed["simlstm"], timed["torch.nn.LSTM"]
-    return {
-        "config": config_file.name,
-        "precision": config.training.precision,
-        "steps": count - WARMUP,
-        "sentences": sentences,
-        "ratio": median_ratio(stock, ours),
-        **{
-            name: {**timed[name].as_json(), "seconds": sum(timed[name].seconds)}
-            | {"sentences_per_second": sentences / sum(timed[name].seconds)}
-            for name in names
-        },
-    }
+    return TrainReport(
+        machine=machine,
+        config=config_file.name,
+        precision=config.training.precision,
+        steps=count - WARMUP,
+        sentences=sentences,
+        step_ratio=median_ratio(timed[STOCK], timed[OURS]),
+        total_ratio=sum(timed[STOCK].seconds) / sum(timed[OURS].seconds),
+        figures={name: _figure(timed[name], watches[name], sentences) for name in models},
+    )
+
+
+def _figure(measurement: Measurement, watch: Stopwatch, sentences: int) -> TrainFigure:
+    seconds = sum(measurement.seconds)
+    return TrainFigure(
+        timing=measurement.timing(),
+        seconds=seconds,
+        sentences_per_second=sentences / seconds,
+        parts={part: statistics.median(laps[WARMUP:]) for part, laps in watch.laps.items()},
+    )

@@ -1,29 +1,21 @@
-"""The benchmark: it takes turns, refuses wrong layers, and writes what it saw."""
+"""The command: what it measures is written, printed, and refused where it must be."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from typer.testing import CliRunner
 
 from scripts.benchmark import main
-from scripts.benchmarking import interleave, rnn
-from scripts.benchmarking.interleave import Measurement, machine, median_ratio
-from scripts.benchmarking.train import stepper
+from scripts.benchmarking.results import EncodeReport, LayerReport, TrainReport, read_report
+from scripts.benchmarking.tables import report_text
+from scripts.benchmarking.train import Stopwatch, stepper
 from simlstm.evaluation.evaluate import evaluate_model
 from simlstm.models.similarity import SimilarityModel
-from simlstm.rnn import LSTM
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.config_file import load_config
-from simlstm.training.provenance import code_commit
 from simlstm.training.run import train
 from simlstm.training.run_data import read_run_data
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str):
@@ -34,69 +26,47 @@ def run(*arguments: str):
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_candidates_take_turns_in_alternating_order():
-    calls: list[str] = []
-    candidates = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    first, second = interleave.interleave(candidates, turns=4, warmup=2)
-    assert "".join(calls) == "abba" * 3
-    assert (len(first.seconds), len(second.seconds)) == (4, 4)
-
-
-def test_one_turn_is_refused():
-    with pytest.raises(ValueError, match="turns=1: at least 2"):
-        interleave.interleave({"a": lambda: None}, turns=1)
-
-
-def test_ratio_pairs_neighbouring_turns():
-    # Both slow down threefold in the middle; the ratio of the paired turns does not move.
-    slower, faster = Measurement("slower", [2.0, 6.0, 2.0]), Measurement("faster", [1.0, 3.0, 1.0])
-    assert median_ratio(slower, faster) == 2.0
-    assert slower.median == 2.0
-    assert slower.quartiles == (2.0, 6.0)
-
-
-def test_machine_names_what_a_figure_depends_on():
-    described = machine()
-    assert described["torch"] == torch.__version__
-    assert described["threads"] == torch.get_num_threads()
-    assert described["processor"]
-    assert described["commit"] == code_commit(), "with +changes when the code was edited"
-
-
-def test_layer_figures_need_no_training_package():
-    code = """
-import sys
-from scripts.benchmarking import interleave, rnn
-interleave.machine()
-print(*sys.modules)
-"""
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not {"sklearn", "scipy", "tensorboard", "jieba", "pyarrow"} & set(said.stdout.split())
-
-
-def test_lengths_have_the_asked_mean_and_stand_longest_first():
-    lengths = rnn.gamma_lengths(20_000, 12.0, torch.Generator().manual_seed(0))
-    assert abs(lengths.float().mean() - 12) < 0.2
-    assert lengths.min() >= 1
-    assert torch.equal(lengths, lengths.sort(descending=True).values)
-
-
-def test_a_layer_that_computes_something_else_gets_no_figure():
-    packed = rnn.packed_batch(3, 4.0, torch.Generator().manual_seed(0))
-    gradient = torch.ones(packed.data.shape[0], 8)
-    stock, other = nn.LSTM(300, 4, bidirectional=True), LSTM(300, 4, bidirectional=True)
-    with pytest.raises(RuntimeError, match="parity failed"):
-        rnn.check_parity(rnn.forward_backward(other, packed, gradient), rnn.forward_backward(stock, packed, gradient))
-
-
-def test_layer_figures_are_written(tmp_path: Path):
+def test_layer_figures_are_written_and_printed(tmp_path: Path):
     out = tmp_path / "figures" / "rnn.json"
-    result = run("rnn", "--hidden", "8", "--batch", "3", "--turns", "2", "--json", str(out))
+    result = run("rnn", "--hidden", "8", "--batch", "3", "--turns", "2", "--peak-size", "32", "--json", str(out))
     assert result.exit_code == 0, result.output
-    report = json.loads(out.read_text())
-    assert {row["mode"] for row in report["rows"]} == {"forward", "forward+backward"}
-    assert all(row["ratio"] > 0 and row["parity"] <= rnn.PARITY for row in report["rows"])
-    assert report["machine"]["torch"] == torch.__version__
+    report = read_report(out)
+    assert isinstance(report, LayerReport)
+    assert [row.mode for row in report.rows] == ["inference", "forward+backward"]
+    assert all(figure.parity <= 1e-4 for row in report.rows for figure in row.figures.values())
+    assert report_text(report) in result.output
+
+
+def test_encoding_figures_are_written(tmp_path: Path):
+    out, sentences = tmp_path / "encode.json", tmp_path / "lines.txt"
+    sentences.write_text("\n".join(f"a sentence of number {number}" for number in range(9)))
+    flags = ["--hidden", "8", "--batch", "3", "--turns", "2", "--peak-size", "32", "--count", "3", "--count", "5"]
+    files = ["--sentences", str(sentences), "--texts", "9", "--minilm", str(tmp_path)]
+    result = run("encode", *flags, *files, "--json", str(out))
+    assert result.exit_code == 0, result.output
+    report = read_report(out)
+    assert isinstance(report, EncodeReport)
+    assert [row.sentences for row in report.linearity] == [3, 5] * 3
+    assert report.texts.source == "lines.txt"
+
+
+def test_mistakes_are_told_before_anything_is_measured(tmp_path: Path):
+    result = run("encode", "--sentences", str(tmp_path / "nowhere.txt"))
+    assert result.exit_code == 1
+    assert "nowhere.txt" in result.output
+
+
+def test_the_report_is_made(tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "README.md").write_text("<!-- begin rnn -->\n<!-- end rnn -->\n")
+    out = str(tmp_path / "results" / "rnn.json")
+    assert (
+        run("rnn", "--hidden", "8", "--batch", "3", "--turns", "2", "--peak-size", "32", "--json", out).exit_code == 0
+    )
+    result = run("report", "--folder", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "plots").glob("rnn-*.svg"))) == 4
+    assert "| 8 | 3 |" in (tmp_path / "README.md").read_text()
 
 
 def test_training_figures_are_written(tmp_path: Path):
@@ -108,10 +78,15 @@ def test_training_figures_are_written(tmp_path: Path):
     out = tmp_path / "train.json"
     result = run("train", "--config", str(config), "--steps", "3", "--json", str(out))
     assert result.exit_code == 0, result.output
-    report = json.loads(out.read_text())
-    assert report["steps"] == 3
-    assert report["simlstm"]["sentences_per_second"] > 0
-    assert report["torch.nn.LSTM"]["turns"] == 3
+    report = read_report(out)
+    assert isinstance(report, TrainReport)
+    assert report.steps == 3
+    ours, stock = report.figures["simlstm"], report.figures["torch.nn.LSTM"]
+    assert stock.timing.turns == 3
+    assert report.total_ratio == pytest.approx(stock.seconds / ours.seconds)
+    assert ours.sentences_per_second == pytest.approx(report.sentences / ours.seconds)
+    assert list(ours.parts) == ["collate", "forward", "backward", "update"]
+    assert sum(ours.parts.values()) <= 1.5 * max(ours.timing.quartiles_s), "parts of a step, not of all steps"
 
 
 STEPPED = """
@@ -143,11 +118,13 @@ def test_a_step_is_the_loops(tmp_path: Path, precision: str):
     data = read_run_data(config)
     start = build_start(config, data)
     corpus = build_corpus(config, data, start)
-    step = stepper(start.model, corpus, config)
+    watch = Stopwatch()
+    step = stepper(start.model, corpus, config, watch)
     for number, planned in enumerate(corpus.epoch(0)):
         step(planned, number)
     for name, weights in start.model.state_dict().items():
         torch.testing.assert_close(weights, trained[name], rtol=0, atol=0, msg=name)
+    assert {len(laps) for laps in watch.laps.values()} == {len(corpus.epoch(0))}
 
 
 @pytest.mark.parametrize(("flags", "threads"), [((), 1), (("--threads", "2"), 2)])
@@ -162,8 +139,8 @@ def test_threads_and_precision_are_the_experiments(tmp_path: Path, flags: tuple[
     finally:
         torch.set_num_threads(before)
     assert result.exit_code == 0, result.output
-    report = json.loads(out.read_text())
-    assert (report["precision"], report["machine"]["threads"]) == ("bf16", threads)
+    report = read_report(out)
+    assert (report.precision, report.machine.threads) == ("bf16", threads)
 
 
 def test_a_missing_configuration_is_named():
