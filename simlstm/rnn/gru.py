@@ -1,6 +1,9 @@
 """GRU: torch.nn.GRU's face over our own recurrence."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from simlstm.rnn.one_state import OneState
 
@@ -55,3 +58,7 @@ class GRU(OneState):
             device=device,
             dtype=dtype,
         )
+
+    def _padded_dtype(self, x: Tensor, states: Sequence[Tensor] | None) -> torch.dtype:
+        # torch.nn.GRU answers padded and packed input alike.
+        return x.dtype if states is None else states[0].dtype

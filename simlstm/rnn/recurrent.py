@@ -96,22 +96,21 @@ class Recurrent(nn.RNNBase):
         if torch.compiler.is_compiling() and self._operator() is not None:
             layout: Layout | GraphLayout = self._graph_layout(input, states)
         else:
-            layout = self._layout(input)
+            layout = self._layout(input, states)
         if states is not None and not isinstance(input, PackedSequence):
             states = _with_batch_dim(states, is_batched=isinstance(input, tuple) or input.dim() == 3)
         initial = self._initial_states(layout, states)
         y, final = self._run(layout, initial)
         return layout.output(y), layout.restored(final, initial)
 
-    def _layout(self, input: Input) -> Layout:
+    def _layout(self, input: Input, states: Sequence[Tensor] | None) -> Layout:
         """Bring the input to packed rows."""
         if isinstance(input, PackedSequence):
             self.check_input(input.data, input.batch_sizes)
             return PackedLayout(input)
         x, lengths = input if isinstance(input, tuple) else (input, None)
         is_batched = self._is_batched(x, lengths)
-        # torch's padded path gives autocast's dtype, its packed path on the CPU that of the states; so do we.
-        dtype = product_dtype(x)
+        dtype = self._padded_dtype(x, states)
         if lengths is not None:
             return RaggedLayout(x, lengths, self.batch_first, dtype)
         return PaddedLayout(x, self.batch_first, dtype) if is_batched else UnbatchedLayout(x, dtype)
@@ -122,21 +121,24 @@ class Recurrent(nn.RNNBase):
             self.check_input(input.data, input.batch_sizes)
             return PackedGraphLayout(input, states)
         x, lengths = input if isinstance(input, tuple) else (input, None)
-        if not self._is_batched(x, lengths):
-            return UnbatchedGraphLayout(x, product_dtype(x))
-        return PaddedGraphLayout(x, lengths, self.batch_first, product_dtype(x))
+        is_batched = self._is_batched(x, lengths)
+        dtype = self._padded_dtype(x, states)
+        return PaddedGraphLayout(x, lengths, self.batch_first, dtype) if is_batched else UnbatchedGraphLayout(x, dtype)
 
     def _is_batched(self, x: Tensor, lengths: Tensor | None) -> bool:
         """Check padded input and return whether it has B."""
         if lengths is None and x.dim() not in (2, 3):
-            # torch.nn.RNN's modes are RNN_TANH and RNN_RELU, but it calls itself RNN here.
-            name = self.mode.partition("_")[0]
-            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {x.dim()}D instead")
+            raise ValueError(f"{self.mode}: Expected input to be 2D or 3D, got {x.dim()}D instead")
         is_batched = lengths is not None or x.dim() == 3
         self.check_input(x if is_batched else x.unsqueeze(1), None)
         if lengths is not None:
             check_lengths(lengths, x.shape[0 if self.batch_first else 1])
         return is_batched
+
+    def _padded_dtype(self, x: Tensor, states: Sequence[Tensor] | None) -> torch.dtype:
+        """Return the dtype of outputs and final states beside padded input, given the caller's states."""
+        # torch's padded LSTM gives autocast's dtype, its packed one on the CPU that of the states; so do we.
+        return product_dtype(x)
 
     def _initial_states(self, layout: Layout | GraphLayout, states: Sequence[Tensor] | None) -> States:
         count, x = self.num_layers * (2 if self.bidirectional else 1), layout.rows

@@ -1,11 +1,14 @@
 """RNN: torch.nn.RNN's face over our own recurrence."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from simlstm.rnn.layouts import Layout
+from simlstm.rnn.graph_layouts import GraphLayout
+from simlstm.rnn.layouts import Layout, States
 from simlstm.rnn.one_state import OneState
-from simlstm.rnn.recurrent import Input
+from simlstm.rnn.precision import in_dtype, product_dtype
 
 
 class RNN(OneState):
@@ -61,8 +64,13 @@ class RNN(OneState):
         )
         self.nonlinearity = nonlinearity
 
-    def _layout(self, input: Input) -> Layout:
-        if isinstance(input, Tensor) and input.dim() not in (2, 3):
+    def _is_batched(self, x: Tensor, lengths: Tensor | None) -> bool:
+        if lengths is None and x.dim() not in (2, 3):
             # torch.nn.RNN words this a little differently from torch.nn.LSTM and torch.nn.GRU.
-            raise ValueError(f"RNN: Expected input to be 2D or 3D, got {input.dim()}D tensor instead")
-        return super()._layout(input)
+            raise ValueError(f"RNN: Expected input to be 2D or 3D, got {x.dim()}D tensor instead")
+        return super()._is_batched(x, lengths)
+
+    def _initial_states(self, layout: Layout | GraphLayout, states: Sequence[Tensor] | None) -> States:
+        # The layer answers in the dtype of its states, torch.nn.RNN in autocast's.
+        initial = super()._initial_states(layout, states)
+        return tuple(in_dtype(state, product_dtype(layout.rows)) for state in initial)
