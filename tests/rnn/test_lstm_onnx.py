@@ -71,8 +71,9 @@ def test_what_onnx_has_not_is_refused(tmp_path):
     _, projected = pair(torch.float32, proj_size=2)
     with pytest.raises(ValueError, match="proj_size must be 0 for ONNX, got 2 in layer '0'"):
         export_onnx(torch.nn.Sequential(projected).eval(), (x,), tmp_path / "layer.onnx")
+    packed = pack_sequence(sequences([2, 3], torch.float32), enforce_sorted=False)
     with pytest.raises(torch.onnx.OnnxExporterError) as refusal:
-        export_onnx(layer.eval(), (pack_sequence(sequences([3, 2], torch.float32)),), tmp_path / "layer.onnx")
+        export_onnx(layer.eval(), (packed,), tmp_path / "layer.onnx")
     # torch wraps what the translation of a node raises.
     reasons = [error := refusal.value]
     while (error := error.__cause__) is not None:
