@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from scripts.benchmark import main
+from scripts.benchmarking import train as training
 from scripts.benchmarking.results import EncodeReport, LayerReport, TrainReport, read_report
 from scripts.benchmarking.tables import report_text
 from scripts.benchmarking.train import Stopwatch, stepper
@@ -69,7 +70,10 @@ def test_the_report_is_made(tmp_path: Path):
     assert "| 8 | 3 |" in (tmp_path / "README.md").read_text()
 
 
-def test_training_figures_are_written(tmp_path: Path):
+def test_training_figures_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        training, "median_ratio", lambda slower, faster: {"torch.nn.LSTM": 8.0, "simlstm": 2.0}[slower.name]
+    )
     config = tmp_path / "tiny.toml"
     config.write_text(
         '[data]\ntrain = "demo:en:test"\ndev = "demo:en:dev"\n'
@@ -81,6 +85,7 @@ def test_training_figures_are_written(tmp_path: Path):
     report = read_report(out)
     assert isinstance(report, TrainReport)
     assert report.steps == 3
+    assert report.step_ratio == 8.0, "stock over ours"
     ours, stock = report.figures["simlstm"], report.figures["torch.nn.LSTM"]
     assert stock.timing.turns == 3
     assert report.total_ratio == pytest.approx(stock.seconds / ours.seconds)

@@ -79,6 +79,19 @@ def test_the_share_is_of_the_peak_of_the_dtype_multiplied_in(monkeypatch: pytest
         assert row.figures[name].share_of_peak == pytest.approx(row.figures[name].gflops / peak)
 
 
+def test_ratios_are_the_stock_modules_seconds_over_the_frozen_encoders(monkeypatch: pytest.MonkeyPatch):
+    seconds = {"torch": [6.0, 12.0], "float32": [3.0, 6.0], "bfloat16": [1.0, 2.0], "int8": [12.0, 24.0]}
+    prescribed = {name: Measurement(name, values) for name, values in seconds.items()}
+    monkeypatch.setattr(encode_shapes, "interleave", lambda calls, turns: {name: prescribed[name] for name in calls})
+    (row,) = measure_shapes([4], [3], mean_length=3.0, turns=2, peak_size=16)
+    ratios = {name: figure.ratio for name, figure in row.figures.items()}
+    assert ratios == {"torch": 1.0, "float32": 2.0, "bfloat16": 6.0, "int8": 0.5}
+    needed = 2 * 2 * 4 * 4 * (300 + 4) * row.packed_rows
+    assert row.figures["torch"].gflops == pytest.approx(1e-9 * needed / 9.0), (
+        "the stock modules multiply the input, too"
+    )
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_an_encoder_without_its_recurrence_gets_no_figure(precision):
     encoder = build_encoder(32)
