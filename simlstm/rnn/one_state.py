@@ -1,8 +1,10 @@
 """OneState: what the modules GRU and RNN share, whose steps hand on h alone."""
 
+from functools import partial
 from types import MappingProxyType
 from typing import overload
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -11,6 +13,7 @@ from simlstm.rnn.backends.one_state.plain import PlainRecurrence
 from simlstm.rnn.backends.one_state.recurrence import Recurrence
 from simlstm.rnn.dispatch import one_state_layer
 from simlstm.rnn.layouts import States
+from simlstm.rnn.operator import LayerOperator
 from simlstm.rnn.recurrent import Input, Recurrent
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights
@@ -18,6 +21,18 @@ from simlstm.rnn.weights import DirectionWeights
 RECURRENCES: MappingProxyType[str, Recurrence] = MappingProxyType(
     {"GRU": GatedRecurrence(), "RNN_TANH": PlainRecurrence("tanh"), "RNN_RELU": PlainRecurrence("relu")}
 )
+
+
+def _run(
+    recurrence: Recurrence, x: Tensor, walk: PackedWalk, states: States, weights: list[list[Tensor]]
+) -> tuple[Tensor, Tensor]:
+    return one_state_layer(recurrence, x, walk, states[0], [DirectionWeights.of(direction) for direction in weights])
+
+
+_OPERATORS = {
+    mode: LayerOperator(f"{mode.lower()}_layer", partial(_run, recurrence), states=1).overload
+    for mode, recurrence in RECURRENCES.items()
+}
 
 
 class OneState(Recurrent):
@@ -52,12 +67,9 @@ class OneState(Recurrent):
     def _state_widths(self) -> tuple[int, ...]:
         return (self.hidden_size,)
 
-    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
-        weights = [self._direction_weights(*parameters) for parameters in self._layer_weights(layer)]
-        y, hT = one_state_layer(RECURRENCES[self.mode], x, walk, states[0], weights)
-        return y, (hT,)
+    def _operator(self) -> torch._ops.OpOverload:
+        return _OPERATORS[self.mode]
 
-    def _direction_weights(self, w_ih: Tensor, w_hh: Tensor, *biases: Tensor) -> DirectionWeights:
-        """Name the parameters of one direction."""
-        b_ih, b_hh = biases if self.bias else (None, None)
-        return DirectionWeights(w_ih, w_hh, b_ih, b_hh, None)
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
+        y, hT = _run(RECURRENCES[self.mode], x, walk, states, self._layer_weights(layer))
+        return y, (hT,)
