@@ -63,15 +63,23 @@ def test_autocast_over_packed_input(mode):
 
 
 @pytest.mark.parametrize("x_dtype", [torch.float32, torch.bfloat16])
-def test_autocast_over_padded_input_gives_torchs_dtype(mode, x_dtype):
+@pytest.mark.parametrize("h0_dtype", [None, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", ["packed", "padded", "unbatched"])
+def test_autocast_gives_torchs_dtypes(mode, layout, x_dtype, h0_dtype):
     theirs, ours = pair(mode, torch.float32, **SIZES)
-    x = torch.randn(6, 3, WIDTH).to(x_dtype)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, hT = ours(x)
-        expected, expected_h = theirs(x)
-    assert (y.dtype, hT.dtype) == (expected.dtype, expected_h.dtype)
-    # bf16 keeps 8 bits of sums up to 2, at every step of two layers.
-    torch.testing.assert_close(y, expected, rtol=0.02, atol=0.03)
+    rows = sequences([6, 6, 6], x_dtype)
+    x = {"packed": pack_sequence(rows), "padded": torch.stack(rows, 1), "unbatched": rows[0]}[layout]
+    arguments = [x]
+    if h0_dtype is not None:
+        h0 = initial_state(ours, 3, h0_dtype).detach()
+        arguments.append(h0[:, 0] if layout == "unbatched" else h0)
+    results = []
+    for module in (ours, theirs):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y, hT = module(*arguments)
+        results.append((y.data, hT))
+    # bf16 keeps 8 bits of sums up to 2, at every step of two layers. assert_close compares dtypes, too.
+    torch.testing.assert_close(*results, rtol=0.02, atol=0.03)
 
 
 def test_autocast_leaves_float64_alone(mode):
