@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class DirectionWeights(NamedTuple):
-    """The parameters of one direction of one layer, gates in torch's order i, f, g, o.
+    """The parameters of one direction of one layer, G gates in torch's order: i, f, g, o; of GRU r, z, n; of RNN one.
 
     Attributes:
-        w_ih: [4H, I].
-        w_hh: [4H, P], P = H without projection.
-        b_ih: [4H] or None.
-        b_hh: [4H] or None.
-        w_hr: [P, H] or None: projects h.
+        w_ih: [GH, I].
+        w_hh: [GH, P], P = H without projection.
+        b_ih: [GH] or None.
+        b_hh: [GH] or None.
+        w_hr: [P, H] or None: projects h, of LSTM alone.
     """
 
     w_ih: Tensor
