@@ -50,7 +50,7 @@ def encode_batches(
     embeddings = torch.empty(len(sources), output_size)
     for batch in _batches(distinct, batch_size):
         places = torch.tensor([first_places[ids] for ids in batch])
-        embeddings[places] = encode(pack(batch)).to(embeddings)
+        embeddings.index_copy_(0, places, encode(pack(batch)).to(embeddings))
     if len(distinct) < len(sources):
         repeats = [place for place, source in enumerate(sources) if place != source]
         embeddings[torch.tensor(repeats)] = embeddings[torch.tensor([sources[place] for place in repeats])]

@@ -109,3 +109,17 @@ class Calibration(BaseModel):
         # Half a tanh is the same sigmoid without an exponential that can overflow.
         argument = self.parameters.slope * values + self.parameters.intercept
         return (0.5 * (1.0 + np.tanh(0.5 * argument))).astype(np.float32)
+
+
+def known_calibration(calibration: Calibration | None, name: str) -> Calibration:
+    """Return the calibration of the model called ``name``.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if calibration is None:
+        raise ValueError(
+            f"the model {name!r} has no calibration, so its scores are not probabilities; "
+            "train it with a [calibration] section, or use score"
+        )
+    return calibration

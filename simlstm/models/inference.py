@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
-from simlstm.data.batching import pack
+from simlstm.models.batches import encode_batches
+from simlstm.models.freezable import obstacle
 from simlstm.models.siamese import SiameseModel
+from simlstm.rnn.frozen import Precision
 from simlstm.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -39,12 +42,16 @@ def encode_texts(
     if cut:
         logger.warning("%d of %d texts exceed %d tokens and were cut", cut, len(distinct), max_tokens)
     embeddings = encode([ids[:max_tokens] for ids in token_ids])
+    if len(distinct) == len(texts):
+        return embeddings
     position = {text: row for row, text in enumerate(distinct)}
     return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64)]
 
 
-def encode_tokens(model: SiameseModel, token_ids: Sequence[Sequence[int]], *, batch_size: int) -> Tensor:
-    """Turn tokenized texts into embeddings.
+def encode_tokens(
+    model: SiameseModel, token_ids: Sequence[Sequence[int]], *, batch_size: int, precision: Precision = "float32"
+) -> Tensor:
+    """Turn tokenized texts into embeddings with the trainable encoder itself.
 
     Equal texts are computed once. Batches hold texts of like length, and which texts share a batch follows from the set
     of texts alone: in another order they get the same vectors to the last bit. Among other texts, or with another
@@ -55,33 +62,32 @@ def encode_tokens(model: SiameseModel, token_ids: Sequence[Sequence[int]], *, ba
         model: Stays on its device and in its mode.
         token_ids: Ids of each text; at least one id each.
         batch_size: Most texts that are computed at once.
+        precision: Of the encoder's matrix products; bfloat16 is autocast's, and int8 there is none.
 
     Returns:
         float32 [n, D] on the CPU, in the order of the texts.
 
     Raises:
-        ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
+        ValueError: If a text has no id or one outside of the vocabulary, batch_size is not positive, or the precision
+            is int8.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    keys = [tuple(ids) for ids in token_ids]
-    distinct = sorted(set(keys), key=lambda ids: (len(ids), ids))
+    if precision == "int8":
+        raise ValueError(f"dtype='int8' needs a frozen encoder; this one cannot be frozen: {obstacle(model.encoder)}")
     table = model.encoder.embedding
-    for ids in distinct:
-        if not ids or min(ids) < 0 or max(ids) >= table.num_embeddings:
-            raise ValueError(
-                f"token_ids must hold at least one id per text, each in 0..{table.num_embeddings - 1}; "
-                f"got {list(ids[:20])} for text {keys.index(ids)}"
-            )
-    # Allocated outside of inference mode, so that callers may use the result in training.
-    embeddings = torch.empty(len(distinct), model.encoder.output_size)
-    with _inference(model):
-        for start in range(0, len(distinct), batch_size):
-            tokens = pack(distinct[start : start + batch_size])
-            tokens = tokens.to(table.weight.device)  # type: ignore[arg-type]  # torch declares one overload of three
-            embeddings[start : start + batch_size] = model.encoder(tokens)
-    position = {ids: row for row, ids in enumerate(distinct)}
-    return embeddings[torch.tensor([position[ids] for ids in keys], dtype=torch.int64)]
+    device = table.weight.device
+
+    def encode(tokens: PackedSequence) -> Tensor:
+        with _inference(model), _arithmetic(device, precision):
+            embeddings: Tensor = model.encoder(tokens.to(device))  # type: ignore[arg-type]  # torch declares one overload
+            return embeddings
+
+    return encode_batches(
+        encode,
+        token_ids,
+        vocabulary_size=table.num_embeddings,
+        output_size=model.encoder.output_size,
+        batch_size=batch_size,
+    )
 
 
 def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tensor) -> NDArray[np.float32]:
@@ -124,3 +130,8 @@ def _inference(model: SiameseModel) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
+
+
+def _arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context in which a model on a device computes with a precision."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()

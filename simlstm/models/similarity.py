@@ -11,24 +11,28 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from simlstm.models.calibration import Calibration
+from simlstm.models.calibration import Calibration, known_calibration
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from simlstm.models.config import ModelConfig
 from simlstm.models.cosine import cosine_matrix, cosine_pairs
 from simlstm.models.device import usable_device
+from simlstm.models.freezing import FreshEncoder
 from simlstm.models.inference import encode_texts, encode_tokens, score_embeddings
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.weights import dump_weights
+from simlstm.rnn.frozen import Precision
 from simlstm.text.tokenizer import Tokenization, Tokenizer
 
 
 class SimilarityModel:
     """A Siamese model with its tokenizer: what is loaded, used, served and saved.
 
-    Computes in inference mode; a model that is in training mode is switched to evaluation for each call and back. One
-    thread may use it at a time.
+    Computes in evaluation mode, whatever mode the model is in. One thread may use it at a time. What came from
+    ``from_pretrained``, and what ``freeze`` was called on, computes embeddings with a frozen encoder
+    (``simlstm.models.frozen``), the rest with the trainable one. Both see every change of the weights: of a model that
+    is being trained, too.
 
     Args:
         model: The pair model; it stays on its device.
@@ -51,7 +55,8 @@ class SimilarityModel:
         provenance: Mapping[str, Any] | None = None,
         name: str = "unnamed",
     ) -> None:
-        self.model = model
+        self._model = model
+        self._fresh: FreshEncoder | None = None
         self.tokenizer = tokenizer
         self.config = config
         self.calibration = calibration
@@ -60,19 +65,22 @@ class SimilarityModel:
         self.name = name
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, device: str | torch.device | None = None) -> Self:
-        """Load a checkpoint folder.
+    def from_pretrained(
+        cls, folder: str | Path, *, device: str | torch.device | None = None, dtype: Precision = "float32"
+    ) -> Self:
+        """Load a checkpoint folder, and freeze its encoder when it is first used.
 
         Args:
             folder: Where ``save_pretrained`` or a training run wrote it.
             device: Where to compute; None and "auto" mean CUDA when there is one, else the CPU.
+            dtype: Arithmetic of the encoder, see ``freeze``.
 
         Returns:
             The model, ready to use.
 
         Raises:
             CheckpointError: If there is no whole and safe checkpoint of a known version; a ValueError.
-            ValueError: If the device is not known or not there.
+            ValueError: If the device is not known or not there, or the dtype not known.
             ImportError: If the checkpoint's segmenter is not installed.
         """
         place = usable_device(device)
@@ -81,7 +89,7 @@ class SimilarityModel:
         with torch.device("meta"):  # no random weights are drawn only to be overwritten
             model = SiameseModel.from_config(checkpoint.config)
         model.load_state_dict(checkpoint.state, assign=True)
-        return cls(
+        loaded = cls(
             model.to(place).eval(),
             checkpoint.tokenizer,
             config=checkpoint.config,
@@ -90,6 +98,22 @@ class SimilarityModel:
             provenance=checkpoint.provenance,
             name=folder.resolve().name,
         )
+        loaded._fresh = FreshEncoder(dtype, watched=False)
+        return loaded
+
+    def freeze(self, dtype: Precision = "float32") -> Self:
+        """Compute embeddings with a frozen encoder from now on, built when it is first needed; returns itself.
+
+        An encoder that cannot be frozen (on CUDA, in float64, with replaced parts or hooks) computes as it is.
+
+        Args:
+            dtype: Arithmetic of the encoder: "float32", "bfloat16", or "int8" for the recurrent weights.
+
+        Raises:
+            ValueError: If the dtype is not known. Int8 is refused when it is used, if the encoder cannot be frozen.
+        """
+        self._fresh = FreshEncoder(dtype, watched=self._fresh is None or self._fresh.watched)
+        return self
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a checkpoint folder, with a model card made from what is known about the model.
@@ -105,7 +129,7 @@ class SimilarityModel:
             folder,
             Checkpoint(
                 config=self.config,
-                state=self.model.state_dict(),
+                state=self._model.state_dict(),
                 tokenizer=self.tokenizer,
                 calibration=self.calibration,
                 metrics=self.metrics,
@@ -114,14 +138,31 @@ class SimilarityModel:
         )
 
     @property
+    def model(self) -> SiameseModel:
+        """The pair model, trainable. Whoever reads it may change it, so its weights are watched from then on."""
+        if self._fresh is not None:
+            self._fresh.watch()
+        return self._model
+
+    @property
+    def dtype(self) -> Precision:
+        """Arithmetic of the encoder."""
+        return "float32" if self._fresh is None else self._fresh.precision
+
+    @property
+    def backend(self) -> str:
+        """What computes embeddings: "native" or "torch" for a frozen encoder, "live" for the trainable one."""
+        return "live" if self._fresh is None else self._fresh.backend(self._model.encoder)
+
+    @property
     def device(self) -> torch.device:
         """Where the model computes."""
-        return self.model.encoder.embedding.weight.device
+        return self._model.encoder.embedding.weight.device
 
     @property
     def embedding_size(self) -> int:
         """Width D of an embedding."""
-        return self.model.encoder.output_size
+        return self._model.encoder.output_size
 
     @property
     def max_tokens(self) -> int:
@@ -141,16 +182,13 @@ class SimilarityModel:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights as they are stored, in hexadecimal; of their values when it is first asked for."""
-        return hashlib.sha256(dump_weights(self.model.state_dict())).hexdigest()
+        return hashlib.sha256(dump_weights(self._model.state_dict())).hexdigest()
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:
-        """Cut texts into tokens, at most ``max_tokens`` each.
+        """Cut texts into tokens, at most ``max_tokens`` each, and say where they stand and what was cut.
 
         Args:
             texts: Any strings.
-
-        Returns:
-            Per text its ids, tokens and their places, and whether it was cut.
 
         Raises:
             ValueError: If texts is no list of str.
@@ -202,7 +240,8 @@ class SimilarityModel:
             ValueError: If inputs is neither str nor texts, or batch_size is not positive.
         """
         texts = [inputs] if isinstance(inputs, str) else checked_texts(inputs, "inputs")
-        embeddings = self._encode_texts(texts, batch_size)
+        encode = partial(self.encode_tokens, batch_size=batch_size)
+        embeddings = encode_texts(encode, self.tokenizer, texts, max_tokens=self.max_tokens)
         if normalize_embeddings:
             embeddings = normalize_rows(embeddings)
         if isinstance(inputs, str):
@@ -213,19 +252,22 @@ class SimilarityModel:
         return array
 
     def encode_tokens(self, token_ids: Sequence[Sequence[int]], *, batch_size: int = 256) -> Tensor:
-        """Turn tokenized texts into embeddings; see ``simlstm.models.inference.encode_tokens``.
+        """Turn tokenized texts into embeddings, float32 [n, D] on the CPU.
+
+        Equal texts are computed once. A vector may depend on what it is batched with in its last bits;
+        ``simlstm.models.frozen`` says when it does not.
 
         Args:
             token_ids: Ids of each text, as ``tokenize`` gives them; at least one id each.
             batch_size: Most texts that are computed at once.
 
-        Returns:
-            float32 [n, D] on the CPU.
-
         Raises:
             ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
         """
-        return encode_tokens(self.model, token_ids, batch_size=batch_size)
+        frozen = None if self._fresh is None else self._fresh.of(self._model.encoder)
+        if frozen is not None:
+            return frozen.encode(token_ids, batch_size=batch_size)
+        return encode_tokens(self._model, token_ids, batch_size=batch_size, precision=self.dtype)
 
     def score(self, a: Sequence[str], b: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
         """Score pairs of texts with the pair head that the model was trained with.
@@ -245,55 +287,40 @@ class SimilarityModel:
         first, second = checked_texts(a, "a"), checked_texts(b, "b")
         if len(first) != len(second):
             raise ValueError(f"a and b must be equally long, got {len(first)} and {len(second)} texts")
-        embeddings = self._encode_texts([*first, *second], batch_size)
+        embeddings = self.encode([*first, *second], batch_size, convert_to_tensor=True)
         return self.score_embeddings(embeddings[: len(first)], embeddings[len(first) :])
 
     def score_embeddings(self, embeddings1: Embeddings, embeddings2: Embeddings) -> NDArray[np.float32]:
-        """Score pairs of embeddings with the pair head.
+        """Score pairs of embeddings with the pair head, float32 [n].
 
         Args:
             embeddings1: [n, D], as ``encode`` gives them, not normalized afterwards.
             embeddings2: [n, D].
 
-        Returns:
-            float32 [n].
-
         Raises:
             ValueError: If the shapes are not [n, D] twice.
         """
         first, second = embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2")
-        return score_embeddings(self.model, first, second)
+        return score_embeddings(self._model, first, second)
 
     def probability(self, a: Sequence[str], b: Sequence[str], *, batch_size: int = 256) -> NDArray[np.float32]:
         """Give the calibrated probability that two texts mean the same, as the calibration's data has it.
 
-        Args:
-            a: First text of each pair.
-            b: Second text of each pair.
-            batch_size: Most texts that are computed at once.
-
-        Returns:
-            float32 [n], in [0, 1].
+        Takes what ``score`` takes, and returns float32 [n] in [0, 1].
 
         Raises:
             ValueError: If the checkpoint has no calibration, or a and b are no lists of str of one length.
         """
-        self._need_calibration()
+        known_calibration(self.calibration, self.name)
         return self.probability_of(self.score(a, b, batch_size=batch_size))
 
     def probability_of(self, scores: ArrayLike) -> NDArray[np.float32]:
-        """Turn scores of this model into calibrated probabilities.
-
-        Args:
-            scores: As ``score`` gives them.
-
-        Returns:
-            float32 in [0, 1], the same shape.
+        """Turn scores of this model into calibrated probabilities, float32 in [0, 1] of the same shape.
 
         Raises:
             ValueError: If the checkpoint has no calibration.
         """
-        return self._need_calibration().probability(scores)
+        return known_calibration(self.calibration, self.name).probability(scores)
 
     def similarity(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Tensor:
         """Compare every embedding with every other by cosine, as in sentence-transformers.
@@ -313,29 +340,9 @@ class SimilarityModel:
         return cosine_matrix(embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2"))
 
     def similarity_pairwise(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Tensor:
-        """Compare embeddings row by row by cosine, as in sentence-transformers.
-
-        Args:
-            embeddings1: [n, D], or [D] for one.
-            embeddings2: [n, D], or [D] for one.
-
-        Returns:
-            float32 [n] on the CPU; 0 where an embedding is zero.
+        """Compare embeddings row by row as ``similarity`` does; float32 [n].
 
         Raises:
             ValueError: If the shapes differ.
         """
         return cosine_pairs(embedding_matrix(embeddings1, "embeddings1"), embedding_matrix(embeddings2, "embeddings2"))
-
-    def _encode_texts(self, texts: list[str], batch_size: int) -> Tensor:
-        encode = partial(self.encode_tokens, batch_size=batch_size)
-        return encode_texts(encode, self.tokenizer, texts, max_tokens=self.max_tokens)
-
-    def _need_calibration(self) -> Calibration:
-        """Return the calibration, or say that there is none."""
-        if self.calibration is None:
-            raise ValueError(
-                f"the model {self.name!r} has no calibration, so its scores are not probabilities; "
-                "train it with a [calibration] section, or use score"
-            )
-        return self.calibration

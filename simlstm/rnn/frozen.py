@@ -7,6 +7,7 @@ from torch import Tensor
 
 from simlstm.rnn.backends import frozen_ops
 from simlstm.rnn.backends.frozen_layer import FrozenLayer, Precision, RunResult
+from simlstm.rnn.backends.native import frozen as native
 
 __all__ = ["PRECISIONS", "Backend", "FrozenLayer", "Precision", "RunResult", "freeze_layer", "frozen_backend"]
 
@@ -21,10 +22,15 @@ def freeze_layer(w_hh: Sequence[Tensor], precision: Precision, backend: Backend)
         w_hh: for each direction float32 [4H, H] on the CPU, gates in torch's order; copied.
         precision: of the products with h.
         backend: as ``frozen_backend`` names it.
+
+    Raises:
+        RuntimeError: the native kernels were asked for and are not there.
     """
+    if backend == "native":
+        return native.FrozenRecurrence(w_hh, precision)
     return frozen_ops.FrozenRecurrence(w_hh, precision)
 
 
 def frozen_backend() -> Backend:
     """Return the fastest backend that is there."""
-    return "torch"
+    return "native" if native.available() else "torch"

@@ -1,0 +1,304 @@
+"""A frozen encoder is never older than the weights: every way in which weights change, and every obstacle."""
+
+import copy
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+
+from simlstm import SimilarityModel
+from simlstm.models.freezable import obstacle
+from simlstm.models.freezing import FreshEncoder
+from simlstm.models.frozen import FrozenEncoder
+from simlstm.models.inference import encode_tokens
+from simlstm.models.pooling import MeanPooling
+from simlstm.rnn import LSTM
+from simlstm.rnn.frozen import frozen_backend
+
+TEXTS = ["a man plays a guitar", "a woman sings", "the dog does not run", "一只猫在睡觉"]
+TOLERANCE = 5e-6  # see tests/models/frozen_cases.py
+
+
+@pytest.fixture
+def frozen_calls(monkeypatch):
+    """Count the encoders that are frozen."""
+    calls = []
+    original = FrozenEncoder.from_encoder.__func__
+
+    def counting(cls, encoder, **options):
+        calls.append(options)
+        return original(cls, encoder, **options)
+
+    monkeypatch.setattr(FrozenEncoder, "from_encoder", classmethod(counting))
+    return calls
+
+
+@pytest.fixture
+def folder(make_model, tmp_path):
+    attentive(make_model).save_pretrained(tmp_path / "m")
+    return tmp_path / "m"
+
+
+def attentive(make_model):
+    """Build a model with every part that there is, and an attention that makes a difference."""
+    model = make_model(pooling="attention", projection_size=4, num_layers=2, dropout=0.1)
+    model.model.encoder.pooling.relevance.weight.data.mul_(100)
+    return model
+
+
+def live(model):
+    ids = [encoding.ids for encoding in model.tokenize(TEXTS)]
+    return encode_tokens(model._model, ids, batch_size=256).numpy()
+
+
+def assert_fresh(model):
+    np.testing.assert_allclose(model.encode(TEXTS), live(model), rtol=0, atol=TOLERANCE)
+
+
+def optimizer_step(siamese, optimizer):
+    steps = optimizer(siamese.parameters(), lr=0.1)
+    siamese.encoder.embedding.weight.square().sum().backward()
+    for parameter in siamese.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    steps.step()
+
+
+def load_other_weights(siamese, **options):
+    other = {name: tensor + 0.1 for name, tensor in siamese.state_dict().items()}
+    siamese.load_state_dict(other, **options)
+
+
+def write_through_data(siamese):
+    weight = siamese.encoder.recurrent.weight_hh_l0
+    version = weight._version
+    weight.data.copy_(weight.data.flip(0))  # the same numbers in other places: sums would not show it
+    assert weight._version == version, "torch does not count such a write"
+
+
+def write_through_numpy(siamese):
+    siamese.encoder.embedding.weight.detach().numpy()[1:] += 0.25
+
+
+def swap_rows_of_the_table(siamese):
+    table = siamese.encoder.embedding.weight
+    table.data = table.data.roll(1, dims=0)
+
+
+def replace_the_recurrence(siamese):
+    siamese.encoder.recurrent = nn.LSTM(7, 5, num_layers=2, bidirectional=True)
+
+
+def replace_by_our_own(siamese):
+    siamese.encoder.recurrent = LSTM(7, 5, num_layers=2, bidirectional=True)
+
+
+def replace_the_pooling(siamese):
+    siamese.encoder.pooling = MeanPooling(10, bidirectional=True)
+
+
+def replace_the_encoder(siamese):
+    siamese.encoder = copy.deepcopy(siamese.encoder)
+    load_other_weights(siamese)
+
+
+def normalize(siamese):
+    siamese.encoder.normalize = True
+
+
+def nest_in_the_pooling(siamese):
+    siamese.encoder.pooling.hidden = nn.Sequential(siamese.encoder.pooling.hidden, nn.ReLU())
+
+
+CHANGES = {
+    "sgd": lambda siamese: optimizer_step(siamese, torch.optim.SGD),
+    "adamw": lambda siamese: optimizer_step(siamese, torch.optim.AdamW),
+    "load_state_dict": load_other_weights,
+    "load_state_dict(assign)": lambda siamese: load_other_weights(siamese, assign=True),
+    ".data.copy_": write_through_data,
+    "numpy": write_through_numpy,
+    ".data =": swap_rows_of_the_table,
+    "recurrent = nn.LSTM": replace_the_recurrence,
+    "recurrent = LSTM": replace_by_our_own,
+    "pooling =": replace_the_pooling,
+    "encoder =": replace_the_encoder,
+    "normalize =": normalize,
+    "pooling.hidden =": nest_in_the_pooling,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("used_before_it_was_read", [False, True])
+def test_no_change_of_a_loaded_model_goes_unnoticed(folder, change, used_before_it_was_read):
+    model = SimilarityModel.from_pretrained(folder, device="cpu")
+    if used_before_it_was_read:
+        model.encode(TEXTS)
+    siamese = model.model
+    before = model.encode(TEXTS)
+    change(siamese)
+    assert np.abs(model.encode(TEXTS) - before).max() > 1e-3
+    assert_fresh(model)
+    siamese.encoder.embedding.weight.data.mul_(1.5)  # and once more
+    assert_fresh(model)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("freeze", [False, True])
+def test_no_change_of_a_model_of_ones_own_goes_unnoticed(make_model, change, freeze):
+    model = attentive(make_model)
+    siamese = model.model
+    if freeze:
+        model.freeze()
+    before = model.encode(TEXTS)
+    change(siamese)
+    assert np.abs(model.encode(TEXTS) - before).max() > 1e-3
+    assert_fresh(model)
+
+
+def test_a_model_that_is_being_trained_is_measured_as_it_is(make_model, frozen_calls):
+    model = make_model()
+    for _ in range(3):
+        optimizer_step(model.model, torch.optim.SGD)
+        assert_fresh(model)
+    assert model.backend == "live"
+    assert not frozen_calls, "building a table for each evaluation would cost more than it saves"
+
+
+def test_an_encoder_is_frozen_once_and_when_it_is_needed(folder, frozen_calls):
+    model = SimilarityModel.from_pretrained(folder, device="cpu", dtype="bfloat16")
+    assert not frozen_calls
+    for _ in range(3):
+        model.encode(TEXTS)
+        model.score(TEXTS, TEXTS)
+    assert frozen_calls == [{"precision": "bfloat16"}]
+    siamese = model.model
+    for _ in range(3):
+        model.encode(TEXTS)
+    assert len(frozen_calls) == 2, "once more when the weights were handed out, to keep a copy to compare with"
+    with torch.no_grad():
+        siamese.encoder.embedding.weight.add_(0.1)
+    model.encode(TEXTS)
+    model.encode(TEXTS)
+    assert len(frozen_calls) == 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_a_loaded_model_computes_in_the_dtype_asked_for(folder, dtype):
+    model = SimilarityModel.from_pretrained(folder, device="cpu", dtype=dtype)
+    assert (model.dtype, model.backend) == (dtype, frozen_backend())
+    ids = [encoding.ids for encoding in model.tokenize(TEXTS)]
+    expected = FrozenEncoder.from_encoder(model._model.encoder, precision=dtype).encode(ids)
+    assert torch.equal(model.encode(TEXTS, convert_to_tensor=True), expected)
+    assert torch.equal(model.encode_tokens(ids), expected)
+    again = SimilarityModel.from_pretrained(folder, device="cpu").freeze(dtype)
+    assert torch.equal(again.encode(TEXTS, convert_to_tensor=True), expected)
+
+
+def test_int8_is_refused_where_there_is_none(make_model):
+    model = make_model().freeze("int8")
+    model.model.encoder.recurrent = nn.LSTM(7, 5, bidirectional=True)
+    with pytest.raises(ValueError, match=r"dtype='int8' needs a frozen encoder.*encoder\.recurrent is a LSTM"):
+        model.encode(TEXTS)
+
+
+def test_bfloat16_is_autocast_where_the_encoder_cannot_be_frozen(make_model):
+    model = make_model().freeze("bfloat16")
+    model.model.encoder.recurrent = nn.LSTM(7, 5, bidirectional=True)
+    assert model.backend == "live"
+    exact = live(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = live(model)
+    assert np.array_equal(model.encode(TEXTS), expected)
+    assert not np.array_equal(expected, exact)
+
+
+def test_a_model_in_float64_is_computed_in_float64(make_model):
+    model = make_model().freeze()
+    model.model.double()
+    assert model.backend == "live"
+    assert_fresh(model)
+    assert model.encode(TEXTS).dtype == np.float32
+
+
+class Doubled(LSTM):
+    """A recurrence that computes something else."""
+
+    def forward(self, input, hx=None):
+        output, states = super().forward(input, hx)
+        return output._replace(data=2 * output.data), states
+
+
+class Halved(MeanPooling):
+    """A pooling of somebody's own."""
+
+    def forward(self, rows, batch_sizes):
+        return super().forward(rows, batch_sizes) / 2
+
+
+OBSTACLES = {
+    "encoder.recurrent is a Doubled": lambda e: setattr(e, "recurrent", Doubled(7, 5, bidirectional=True)),
+    "encoder.recurrent is a LSTM": lambda e: setattr(e, "recurrent", nn.LSTM(7, 5, bidirectional=True)),
+    "encoder.recurrent has proj_size": lambda e: setattr(e, "recurrent", LSTM(7, 8, bidirectional=True, proj_size=5)),
+    "encoder.projection is a Sequential": lambda e: setattr(e, "projection", nn.Sequential(e.projection, nn.Tanh())),
+    "encoder.pooling is a Halved": lambda e: setattr(e, "pooling", Halved(10, bidirectional=True)),
+    "encoder has a forward hook": lambda e: e.register_forward_hook(lambda *_: None),
+    "encoder.recurrent has a forward hook": lambda e: prune.l1_unstructured(e.recurrent, "weight_hh_l0", amount=0.5),
+    "encoder.pooling.hidden has a forward hook": lambda e: e.pooling.hidden.register_forward_pre_hook(lambda *_: None),
+    "encoder.projection is a ParametrizedLinear": lambda e: parametrizations.weight_norm(e.projection),
+    "encoder has a forward method of its own": lambda e: setattr(e, "forward", e.forward),
+    "encoder.embedding has max_norm": lambda e: setattr(e.embedding, "max_norm", 1.0),
+    "encoder.embedding.weight is torch.float64 on cpu": lambda e: e.embedding.double(),
+    "encoder.embedding.weight is torch.float32 on meta": lambda e: e.to("meta"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "change"), OBSTACLES.items(), ids=OBSTACLES)
+def test_what_cannot_be_frozen_is_not(make_model, reason, change):
+    encoder = make_model(pooling="attention", projection_size=4).model.encoder
+    assert obstacle(encoder) is None
+    change(encoder)
+    assert obstacle(encoder).startswith(reason)
+    assert FreshEncoder("float32", watched=True).of(encoder) is None
+    with pytest.raises(ValueError, match="encoder cannot be frozen: encoder"):
+        FrozenEncoder.from_encoder(encoder)
+
+
+def test_a_hook_sees_every_call(make_model):
+    model = make_model().freeze()
+    model.encode(TEXTS)
+    seen = []
+    handle = model.model.encoder.register_forward_pre_hook(lambda *_: seen.append(1))
+    model.encode(TEXTS)
+    assert seen == [1]
+    handle.remove()
+    model.encode(TEXTS)
+    assert seen == [1]
+    assert model.backend == frozen_backend()
+
+
+def test_thawing_is_logged(make_model, caplog):
+    model = make_model().freeze()
+    with caplog.at_level(logging.INFO, "simlstm"):
+        model.encode(TEXTS)
+        model.model.encoder.recurrent = nn.LSTM(7, 5, bidirectional=True)
+        model.encode(TEXTS)
+        model.encode(TEXTS)
+    assert caplog.messages == [
+        f"encoder frozen: float32, {frozen_backend()} backend",
+        "the encoder is computed as it is, not frozen: encoder.recurrent is a LSTM",
+    ]
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301
+def test_copies_have_frozen_encoders_of_their_own(folder, duplicate):
+    model = SimilarityModel.from_pretrained(folder, device="cpu", dtype="bfloat16")
+    vectors = model.encode(TEXTS)
+    twin = duplicate(model)
+    assert np.array_equal(twin.encode(TEXTS), vectors)
+    with torch.no_grad():
+        twin.model.encoder.embedding.weight.add_(1.0)
+    assert not np.array_equal(twin.encode(TEXTS), vectors)
+    assert np.array_equal(model.encode(TEXTS), vectors)
