@@ -16,6 +16,10 @@ from scripts.benchmarking.results import (
     TrainReport,
 )
 
+# Processes that want a core when the run begins. A single one more than there are cores stops a thread that the other
+# threads of a layer then wait for, at every step.
+_BUSY = 0.5
+
 
 def report_text(report: Report) -> str:
     """Write a whole report."""
@@ -167,8 +171,10 @@ def _machine(machine: Machine) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
     load = "not known" if machine.load_average is None else f"{machine.load_average:.2f}"
+    busy = machine.load_average is not None and machine.load_average > _BUSY
+    warning = "**The machine was busy with something else: these figures say little.** " if busy else ""
     return (
-        f"Made on {machine.processor} with {', '.join(machine.instruction_sets) or 'no known instruction set'}; "
+        f"{warning}Made on {machine.processor} with {', '.join(machine.instruction_sets) or 'no known instruction set'}; "
         f"{machine.threads} threads; native backend: {machine.native_backend or 'absent'}; load average at the start "
         f"{load}; {packages}; torch with {libraries}; Python {machine.python}; commit {machine.commit or 'not known'}."
     )

@@ -128,6 +128,12 @@ def test_the_layers_table():
     assert "float32 (oneDNN) 400–400" in text
     assert "Abacus 9" in text
     assert "load average at the start 0.25" in text
+    assert "busy" not in text
+
+
+def test_a_busy_machine_is_told():
+    busy = MACHINE.model_copy(update={"load_average": 1.5})
+    assert "The machine was busy" in report_text(layer_report().model_copy(update={"machine": busy}))
 
 
 def test_the_encoders_tables():
