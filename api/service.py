@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from api.metrics import Metrics
 from api.settings import Settings
 from api.shutdown import announced_shutdown
 from simlstm.models.similarity import SimilarityModel
+
+logger = logging.getLogger(__name__)
 
 
 class StartError(Exception):
@@ -92,6 +95,9 @@ class Service:
         except Exception as error:
             raise StartError(f"the model does not compute: {type(error).__name__}: {error}") from error
         self._batcher = batcher
+        logger.info(
+            "serving %s: %s, %s backend, %s", self.name, self.model.dtype, self.model.backend, self.model.device
+        )
         try:
             with announced_shutdown(self._drain, delay=self.settings.shutdown_delay_seconds):
                 yield
@@ -144,7 +150,7 @@ class Service:
         if folder is None:
             raise StartError("no checkpoint to serve: name its folder by --model or SIMLSTM_MODEL")
         try:
-            return SimilarityModel.from_pretrained(folder, device=self.settings.device)
+            return SimilarityModel.from_pretrained(folder, device=self.settings.device, dtype=self.settings.dtype)
         except (ValueError, ImportError, OSError, RuntimeError) as error:  # CheckpointError is a ValueError
             raise StartError(f"cannot serve {folder}: {error}") from error
 

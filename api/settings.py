@@ -5,6 +5,8 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from simlstm.rnn.frozen import Precision
+
 
 def _comma_separated(text: str) -> tuple[str, ...]:
     return tuple(part for part in (piece.strip() for piece in text.split(",")) if part)
@@ -24,6 +26,7 @@ class Settings(BaseSettings):
         default=None, min_length=1, max_length=200, description="name that clients use; default: the folder's name"
     )
     device: str | None = Field(default=None, description="torch device; default: CUDA when there is one, else the CPU")
+    dtype: Precision = Field(default="float32", description="arithmetic of the encoder; int8 on the CPU only")
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="threads of the model; default: torch's choice"
     )

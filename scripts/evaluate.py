@@ -17,8 +17,8 @@ from simlstm.data.formats import read_pairs
 from simlstm.data.layouts import Columns
 from simlstm.evaluation.evaluate import evaluate_model
 from simlstm.evaluation.overlap import count_overlap
-from simlstm.evaluation.precision import Precision, arithmetic
 from simlstm.models.similarity import SimilarityModel
+from simlstm.rnn.frozen import Precision
 
 
 def main(
@@ -33,7 +33,7 @@ def main(
     train: Annotated[list[str] | None, typer.Option(help="Count what --data shares with this source; repeat.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Sentences encoded at once.")] = 256,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = "auto",
-    dtype: Annotated[Precision, typer.Option(help="Arithmetic of the encoder.")] = Precision.float32,
+    dtype: Annotated[Precision, typer.Option(help="Arithmetic of the encoder; int8 on the CPU only.")] = "float32",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of one operation.")] = None,
 ) -> None:
     """Measure the pair head's score and the plain cosine; the checkpoint's own threshold decides about matches.
@@ -47,13 +47,12 @@ def main(
     try:
         if json_file is not None:  # first: a path that cannot be made costs no evaluation
             json_file.parent.mkdir(parents=True, exist_ok=True)
-        loaded = SimilarityModel.from_pretrained(model, device=device)
+        loaded = SimilarityModel.from_pretrained(model, device=device, dtype=dtype)
         read = partial(
             read_pairs, format=format, columns=_columns(sentence1, sentence2, target), score_range=score_range
         )
         pairs = read(data)
-        with arithmetic(loaded.device, dtype):
-            metrics = evaluate_model(loaded, pairs, batch_size=batch_size)
+        metrics = evaluate_model(loaded, pairs, batch_size=batch_size)
         overlap = count_overlap(pairs, [read(source) for source in train]) if train else None
     except (ValueError, ImportError, OSError, RuntimeError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
@@ -69,7 +68,8 @@ def main(
     report: dict[str, Any] = {
         "model": {"name": loaded.name, "fingerprint": loaded.fingerprint, "threshold": loaded.threshold},
         "data": {"name": pairs.name, "pairs": len(pairs), "kind": pairs.kind, "sha256": pairs.sha256},
-        "dtype": dtype.value,
+        "dtype": loaded.dtype,
+        "backend": loaded.backend,
         "metrics": metrics,
     }
     fitted = loaded.calibration.fitted_on if loaded.calibration else None

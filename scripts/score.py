@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from simlstm.evaluation.precision import Precision, arithmetic
 from simlstm.evaluation.scoring import score_file
 from simlstm.models.similarity import SimilarityModel
+from simlstm.rnn.frozen import Precision
 
 
 def main(
@@ -25,7 +25,7 @@ def main(
     batch_size: Annotated[int, typer.Option(min=1, help="Sentences encoded at once.")] = 256,
     chunk_size: Annotated[int, typer.Option(min=1, help="Rows in memory at once.")] = 8192,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = "auto",
-    dtype: Annotated[Precision, typer.Option(help="Arithmetic of the encoder.")] = Precision.float32,
+    dtype: Annotated[Precision, typer.Option(help="Arithmetic of the encoder; int8 on the CPU only.")] = "float32",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of one operation.")] = None,
 ) -> None:
     """Copy pairs and add score, probability, is_match and truncated; the output appears only when it is whole."""
@@ -35,9 +35,9 @@ def main(
     console = Console(stderr=True)
     shown = TextColumn("{task.completed:,.0f} rows"), TextColumn("{task.speed} rows/s")
     try:
-        loaded = SimilarityModel.from_pretrained(model, device=device)
+        loaded = SimilarityModel.from_pretrained(model, device=device, dtype=dtype)
         bar = Progress(SpinnerColumn(), *shown, console=console, disable=not console.is_terminal)
-        with arithmetic(loaded.device, dtype), bar as progress:
+        with bar as progress:
             task = progress.add_task("", total=None)
             summary = score_file(
                 loaded,

@@ -11,6 +11,8 @@ import uvicorn
 from pydantic import ValidationError
 from typer import Option
 
+from simlstm.rnn.frozen import Precision
+
 
 class AnnouncingServer(uvicorn.Server):
     """Uvicorn's server, printing one line with the address as soon as it answers."""
@@ -32,6 +34,9 @@ def main(
     device: Annotated[
         str | None, Option(envvar="SIMLSTM_DEVICE", help="Torch device. Default: CUDA when there is one, else the CPU.")
     ] = None,
+    dtype: Annotated[
+        Precision, Option(envvar="SIMLSTM_DTYPE", help="Arithmetic of the encoder; int8 on the CPU only.")
+    ] = "float32",
     threads: Annotated[
         int | None, Option(envvar="SIMLSTM_THREADS", min=1, help="Threads of the model. Default: torch decides.")
     ] = None,
@@ -48,7 +53,7 @@ def main(
     """Serve a checkpoint over HTTP. Limits, keys and CORS come from environment variables: see docs/serve.md."""
     if log_level not in uvicorn.config.LOG_LEVELS:
         raise typer.BadParameter(f"log level {log_level!r}; allowed: {', '.join(uvicorn.config.LOG_LEVELS)}")
-    settings = {"MODEL": model, "DEVICE": device, "THREADS": threads, "NAME": name}
+    settings = {"MODEL": model, "DEVICE": device, "DTYPE": dtype, "THREADS": threads, "NAME": name}
     os.environ.update({f"SIMLSTM_{key}": str(value) for key, value in settings.items() if value is not None})
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:

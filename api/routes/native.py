@@ -66,7 +66,7 @@ async def info(request: Request) -> InfoResponse:
     return InfoResponse(
         model_id=service.name,
         model_sha=model.fingerprint,
-        model_dtype="float32",
+        model_dtype=model.dtype,
         model_type={"embedding": {"pooling": model.config.pooling}},
         max_concurrent_requests=settings.max_waiting_sentences,
         max_input_length=model.max_tokens,
@@ -81,6 +81,7 @@ async def info(request: Request) -> InfoResponse:
         default_deadline_ms=settings.default_deadline_ms,
         max_deadline_ms=settings.max_deadline_ms,
         device=str(model.device),
+        backend=model.backend,
         score=ScoreInfo(
             head=model.config.head,
             range=(-1.0, 1.0) if model.config.head == "cosine" else (0.0, 1.0),

@@ -65,7 +65,7 @@ async def embeddings(request: Request, body: EmbeddingRequest) -> Response:
 async def models(request: Request) -> ModelList:
     """List the served models."""
     service: Service = request.app.state.service
-    return ModelList(data=[Model(id=service.name, created=service.started)])
+    return ModelList(data=[_card(service)])
 
 
 @router.get("/v1/models/{name:path}", summary="One served model", responses=_MODEL_ERRORS)
@@ -73,7 +73,11 @@ async def model(request: Request, name: str) -> Model:
     """Describe the served model of this name."""
     service: Service = request.app.state.service
     _check_model(service, name)
-    return Model(id=service.name, created=service.started)
+    return _card(service)
+
+
+def _card(service: Service) -> Model:
+    return Model(id=service.name, created=service.started, dtype=service.model.dtype)
 
 
 def _check_model(service: Service, name: str) -> None:

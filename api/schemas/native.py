@@ -121,7 +121,7 @@ class InfoResponse(BaseModel):
 
     model_id: str
     model_sha: str
-    model_dtype: str
+    model_dtype: str = Field(description="arithmetic of the encoder; embeddings are always float32")
     model_type: dict[str, dict[str, str]]
     max_concurrent_requests: int = Field(description="single sentences that may wait at once")
     max_input_length: int = Field(description="tokens after which a sentence is cut")
@@ -137,6 +137,7 @@ class InfoResponse(BaseModel):
     default_deadline_ms: int
     max_deadline_ms: int
     device: str
+    backend: str = Field(description="what computes the embeddings: native or torch for a frozen encoder, else live")
     score: ScoreInfo
     metrics: dict[str, object] = Field(description="quality measured when the checkpoint was made")
 

@@ -81,6 +81,7 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="when this server took the model up, in seconds since 1970")
     owned_by: str = "simlstm"
+    dtype: str = Field(description="arithmetic of the encoder; embeddings are always float32")
 
 
 class ModelList(BaseModel):

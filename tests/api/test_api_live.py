@@ -134,7 +134,7 @@ def test_a_body_declared_too_large_is_refused_before_it_is_sent(model):
 
 
 def test_the_event_loop_answers_during_a_long_model_call():
-    model = build_model(embedding_size=64, hidden_size=128, max_tokens=256)
+    model = build_model(embedding_size=64, hidden_size=512, max_tokens=256)
     texts = [" ".join(["dog", "park", "guitar", "man"][(i + j) % 4] for j in range(200 + i % 50)) for i in range(600)]
     with LiveServer(model) as server, httpx.Client(base_url=server.url, timeout=120) as client:
         # A computing event loop would hold one probe up for the whole call, every time. A shared machine that stands
@@ -184,7 +184,7 @@ def test_a_request_in_many_threads_gets_its_own_answer(model, pool):
 
 
 def test_serve_and_sigterm(tmp_path):
-    model = build_model(embedding_size=64, hidden_size=128, max_tokens=256)
+    model = build_model(embedding_size=64, hidden_size=512, max_tokens=256)
     model.save_pretrained(tmp_path / "tiny")
     texts = ["dog park guitar man " * 60 + "dog " * (number % 40) + "park " * (number // 40) for number in range(240)]
     settings = {"SIMLSTM_SHUTDOWN_DELAY_SECONDS": "0.3", "SIMLSTM_NAME": "from-environment"}

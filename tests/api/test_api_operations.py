@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.service import StartError
 from api.settings import Settings
+from simlstm.rnn.frozen import frozen_backend
 from tests.api.tiny import SENTENCES, AllergicModel, build_model
 
 PAIR = {"sentence1": SENTENCES[0], "sentence2": SENTENCES[1]}
@@ -89,6 +90,7 @@ def test_info(client, model):
     info = client.get("/info").json()
     assert info["model_id"] == "tiny"
     assert info["model_sha"] == model.fingerprint
+    assert (info["model_dtype"], info["backend"]) == ("float32", frozen_backend())
     assert info["max_input_length"] == 12
     assert info["embedding_size"] == model.embedding_size
     assert info["score"]["range"] == [0.0, 1.0]

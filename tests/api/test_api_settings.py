@@ -8,7 +8,7 @@ from api.settings import Settings
 
 def test_every_setting_is_read_from_the_environment(monkeypatch):
     values = {
-        "model": "folder", "name": "n", "device": "cpu", "threads": 3, "max_body_bytes": 2**20,
+        "model": "folder", "name": "n", "device": "cpu", "dtype": "int8", "threads": 3, "max_body_bytes": 2**20,
         "max_request_sentences": 10, "max_sentence_characters": 20, "max_waiting_sentences": 30,
         "max_batch_tokens": 40, "default_deadline_ms": 50, "max_deadline_ms": 60, "stall_seconds": 7.5,
         "shutdown_delay_seconds": 0.5, "cors_origins": "https://a.example",
@@ -44,6 +44,7 @@ def test_keys_are_not_shown():
         ),
         ({"api_keys": " , "}, ["api_keys is set but holds no key"]),
         ({"max_body_bytes": 5}, ["max_body_bytes", "1024"]),
+        ({"dtype": "float16"}, ["dtype", "'float32', 'bfloat16' or 'int8'"]),
         ({"threads": 0}, ["threads", "greater than or equal to 1"]),
         ({"prot": 80}, ["prot", "Extra inputs are not permitted"]),
     ],

@@ -71,4 +71,4 @@ def build_model(
         calibration=calibration if calibrated else None,
         metrics={"spearman": 0.5},
         name="tiny",
-    )
+    ).freeze()  # as the server's own models are

@@ -15,6 +15,7 @@ from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.similarity import SimilarityModel
+from simlstm.rnn.frozen import frozen_backend
 from simlstm.text.tokenizer import Tokenizer
 
 WORDS = [("red", "cat", "blue"), ("one", "dog", "one"), ("tea", "is", "hot"), ("x", "y", "z")]
@@ -106,13 +107,15 @@ def test_evaluate_reads_columns_and_scores_of_the_files_own(files, tmp_path, hea
 
 def test_low_precision_is_an_option_and_is_close(files, tmp_path):
     _, labels, folder = files
-    for dtype in ("float32", "bfloat16"):
+    for dtype in ("float32", "bfloat16", "int8"):
         result = _run(evaluate, "--model", folder, "--data", labels, "--dtype", dtype, "--json", tmp_path / dtype,
                       "--format", "bq", "--device", "cpu")  # fmt: skip
         assert result.exit_code == 0, result.output
-    full, low = (json.loads((tmp_path / name).read_text()) for name in ("float32", "bfloat16"))
-    assert low["dtype"] == "bfloat16"
-    assert low["metrics"]["prevalence"] == full["metrics"]["prevalence"]
+    reports = {name: json.loads((tmp_path / name).read_text()) for name in ("float32", "bfloat16", "int8")}
+    model, pairs = SimilarityModel.from_pretrained(folder, device="cpu"), read_pairs(labels, format="bq")
+    for name, report in reports.items():
+        assert (report["dtype"], report["backend"]) == (name, frozen_backend())
+        assert report["metrics"] == pytest.approx(evaluate_model(model.freeze(name), pairs))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,21 @@ def test_score_adds_its_columns(files, tmp_path):
     assert header == "sentence1,sentence2,score,model_score,model_probability,model_is_match,model_truncated"
     assert first.startswith("red cat,blue cat,0.0,0.")
     assert len(rest) == 15
+
+
+def test_score_computes_in_the_dtype_asked_for(files, tmp_path):
+    scores = {}
+    for dtype in ("float32", "int8"):
+        out = tmp_path / f"{dtype}.jsonl"
+        result = _run(score, "--model", files[2], "--input", files[0], "--output", out, "--prefix", "model_",
+                      "--device", "cpu", "--dtype", dtype)  # fmt: skip
+        assert result.exit_code == 0, result.output
+        scores[dtype] = [json.loads(line)["model_score"] for line in out.read_text().splitlines()]
+    assert scores["int8"] != scores["float32"]
+    assert scores["int8"] == pytest.approx(scores["float32"], abs=0.01)  # a hundredth of the range: int8 has 127 steps
+    result = _run(score, "--model", files[2], "--input", files[0], "--output", out, "--dtype", "int4")
+    assert result.exit_code == 2
+    assert "'int4' is not one of 'float32', 'bfloat16', 'int8'" in " ".join(result.stderr.split())
 
 
 def test_score_says_how_many_were_cut(files, tmp_path):
