@@ -43,7 +43,7 @@ class Backward {
         Pieces pieces(memory);
         place(pieces);
         fill_offsets(layout_, offsets_);
-        run_tasks(layout_.directions * groups_, layout_.threads, pack_task, this);
+        if (tiling_.count > 1) run_tasks(layout_.directions * groups_, layout_.threads, pack_task, this);
         run_tasks(layout_.directions * tiling_.count, layout_.threads, walk_task, this);
         return true;
     }
@@ -67,9 +67,13 @@ class Backward {
 
     static void pack_task(void* self, std::int64_t index, int) {
         const Backward& backward = *static_cast<Backward*>(self);
-        const Index direction = index / backward.groups_, group = index % backward.groups_, hidden = backward.layout_.hidden_size;
-        pack_columns(backward.call_.weights[direction].w_hh, hidden, hidden, group,
-                     backward.packed_ + index * backward.gate_width() * kBlock);
+        backward.pack(index / backward.groups_, index % backward.groups_);
+    }
+
+    void pack(Index direction, Index group) const {
+        const Index hidden = layout_.hidden_size;
+        pack_columns(call_.weights[direction].w_hh, hidden, hidden, group,
+                     packed_ + (direction * groups_ + group) * gate_width() * kBlock);
     }
 
     static void walk_task(void* self, std::int64_t index, int worker) {
@@ -78,6 +82,8 @@ class Backward {
     }
 
     void walk(const TileWalk& tile, int worker) const {
+        // A direction that is one tile packs its own weights, into the cache of the core that uses them.
+        for (Index group = 0; tiling_.count == 1 && group < groups_; ++group) pack(tile.direction, group);
         const Index hidden = layout_.hidden_size, padded = blocks_ * kLanes;
         float* scratch = scratch_ + worker * tiling_.rows * kBlock;
         float* dc = dc_ + worker * tiling_.rows * padded;
@@ -87,7 +93,7 @@ class Backward {
                 dc[i * padded + unit] = call_.dcT != nullptr && unit < hidden ? call_.dcT[state + unit] : 0.0f;
             }
         }
-        for (Index s = tile.steps - 1; s >= 0; --s) step(tile, tile.step(s), scratch, dc);
+        for (Index s = tile.steps - 1; s >= 0; --s) step(tile, tile.step(s), s % 2 == 1, scratch, dc);
         for (Index i = 0; i < tile.end - tile.first; ++i) {
             const Index state = (tile.direction * layout_.sequences + tile.first + i) * hidden;
             for (Index unit = 0; unit < hidden; ++unit) call_.dc0[state + unit] = dc[i * padded + unit];
@@ -95,11 +101,13 @@ class Backward {
         if (call_.dh0 != nullptr) initial_states(tile, scratch);
     }
 
-    // One step: dh = dy + d_gates W_hh of the step walked after it, then the gradients of its gates.
-    void step(const TileWalk& walk, Index t, float* scratch, float* dc) const {
+    // One step: dh = dy + d_gates W_hh of the step walked after it, then the gradients of its gates. As in the forward
+    // walk, every other step takes the weights in reverse.
+    void step(const TileWalk& walk, Index t, bool backward, float* scratch, float* dc) const {
         const Index running = walk.running(t), after = walk.after(t);
         const Index goes_on = running < walk.running(after) ? running : walk.running(after);
-        for (Index group = 0; group < groups_; ++group) {
+        for (Index place = 0; place < groups_; ++place) {
+            const Index group = backward ? groups_ - 1 - place : place;
             const float* panel = panels(walk.direction, group);
             each_panel(gate_width(), [&](Index start, Index depth) {
                 each_group(goes_on, [&](auto size, Index first) {

@@ -1,4 +1,7 @@
 // One layer forward: pack the weights, then walk each (direction, tile of sequences) on its own.
+//
+// Where few rows stand against the weights, packing them and streaming them is what costs. Then the walk of a direction
+// packs its own weights, into the cache of the core that uses them, and W_ih a block at a time, used at once.
 #pragma once
 
 #include "activations.h"
@@ -15,7 +18,8 @@ class Forward {
   public:
     explicit Forward(const ForwardCall& call)
         : call_(call), layout_(call.layout), tiling_(call.layout, kForwardTileRows), blocks_(blocks_of(layout_.hidden_size)),
-          depth_(layout_.input_size + layout_.hidden_size), output_width_(layout_.directions * layout_.hidden_size) {}
+          output_width_(layout_.directions * layout_.hidden_size),
+          packs_as_it_goes_(tiling_.count == 1 && layout_.rows <= kInputRows) {}
 
     bool run() {
         Pieces measured(nullptr);
@@ -25,7 +29,7 @@ class Forward {
         Pieces pieces(memory);
         place(pieces);
         fill_offsets(layout_, offsets_);
-        run_tasks(layout_.directions * blocks_, layout_.threads, pack_task, this);
+        if (!packs_as_it_goes_) run_tasks(layout_.directions * blocks_, layout_.threads, pack_task, this);
         run_tasks(layout_.directions * tiling_.count, layout_.threads, walk_task, this);
         return true;
     }
@@ -39,24 +43,25 @@ class Forward {
 
     void place(Pieces& pieces) {
         offsets_ = pieces.take<Index>(layout_.steps);
-        packed_ = pieces.take<float>(layout_.directions * blocks_ * depth_ * kBlock);
+        packed_input_ = pieces.take<float>((packs_as_it_goes_ ? layout_.threads : layout_.directions * blocks_) * layout_.input_size * kBlock);
+        packed_hidden_ = pieces.take<float>(layout_.directions * blocks_ * layout_.hidden_size * kBlock);
         bias_ = pieces.take<float>(layout_.directions * gate_width());
         gate_scratch_ = pieces.take<float>(call_.gates == nullptr ? layout_.threads * most_input_rows() * gate_width() : 0);
         cells_ = pieces.take<float>(layout_.threads * tiling_.rows * blocks_ * kLanes);
         input_rows_ = pieces.take<Index>(layout_.threads * most_input_rows());
     }
 
-    const float* panels(Index direction, Index block) const { return packed_ + (direction * blocks_ + block) * depth_ * kBlock; }
-
     static void pack_task(void* self, std::int64_t index, int) {
         const Forward& forward = *static_cast<Forward*>(self);
-        const Layout& layout = forward.layout_;
-        const Index direction = index / forward.blocks_, block = index % forward.blocks_;
-        const DirectionPointers& weights = forward.call_.weights[direction];
-        float* panel = forward.packed_ + index * forward.depth_ * kBlock;
-        pack_block(weights.w_ih, layout.input_size, layout.hidden_size, block, panel);
-        pack_block(weights.w_hh, layout.hidden_size, layout.hidden_size, block, panel + layout.input_size * kBlock);
-        pack_bias(weights.b_ih, weights.b_hh, layout.hidden_size, block, forward.bias_ + index * kBlock);
+        forward.pack(index / forward.blocks_, index % forward.blocks_, forward.packed_input_ + index * forward.layout_.input_size * kBlock);
+    }
+
+    void pack(Index direction, Index block, float* input_panel) const {
+        const DirectionPointers& weights = call_.weights[direction];
+        const Index place = direction * blocks_ + block;
+        pack_block(weights.w_ih, layout_.input_size, layout_.hidden_size, block, input_panel);
+        pack_block(weights.w_hh, layout_.hidden_size, layout_.hidden_size, block, packed_hidden_ + place * layout_.hidden_size * kBlock);
+        pack_bias(weights.b_ih, weights.b_hh, layout_.hidden_size, block, bias_ + place * kBlock);
     }
 
     static void walk_task(void* self, std::int64_t index, int worker) {
@@ -79,10 +84,10 @@ class Forward {
                 const Index t = tile.step(end);
                 for (Index i = 0; i < tile.running(t); ++i) rows[gathered++] = tile.row(t, i);
             }
-            add_input(tile.direction, rows, gathered, scratch);
+            add_input(tile.direction, rows, gathered, scratch, worker);
             for (Index done = 0; s < end; ++s) {
                 const Index t = tile.step(s);
-                step(tile, t, scratch + done * gate_width(), cells);
+                step(tile, t, s % 2 == 1, scratch + done * gate_width(), cells);
                 done += tile.running(t);
             }
         }
@@ -105,9 +110,10 @@ class Forward {
     }
 
     // gates = bias + W_ih x for the given packed rows.
-    void add_input(Index direction, const Index* rows, Index count, float* scratch) const {
+    void add_input(Index direction, const Index* rows, Index count, float* scratch, int worker) const {
         for (Index block = 0; block < blocks_; ++block) {
-            const float* panel = panels(direction, block);
+            float* panel = packed_input_ + (packs_as_it_goes_ ? worker : direction * blocks_ + block) * layout_.input_size * kBlock;
+            if (packs_as_it_goes_) pack(direction, block, panel);
             const float* bias = bias_ + (direction * blocks_ + block) * kBlock;
             each_panel(layout_.input_size, [&](Index start, Index depth) {
                 each_group(count, [&](auto size, Index first) {
@@ -127,12 +133,14 @@ class Forward {
         }
     }
 
-    // One step of the tile: add W_hh h to the gates, activate them, move the cell states, write h.
-    void step(const TileWalk& walk, Index t, float* scratch, float* cells) const {
+    // One step of the tile: add W_hh h to the gates, activate them, move the cell states, write h. Every other step takes
+    // the blocks in reverse, so that what a step read last, which is still in the cache, is what the next reads first.
+    void step(const TileWalk& walk, Index t, bool backward, float* scratch, float* cells) const {
         const Index hidden = layout_.hidden_size, direction = walk.direction;
         const Index running = walk.running(t), before = walk.before(t), ran = walk.running(before);
-        for (Index block = 0; block < blocks_; ++block) {
-            const float* panel = panels(direction, block) + layout_.input_size * kBlock;
+        for (Index place = 0; place < blocks_; ++place) {
+            const Index block = backward ? blocks_ - 1 - place : place;
+            const float* panel = packed_hidden_ + (direction * blocks_ + block) * hidden * kBlock;
             each_panel(hidden, [&](Index start, Index depth) {
                 each_group(running, [&](auto size, Index first) {
                     constexpr int kRows = decltype(size)::value;
@@ -176,9 +184,10 @@ class Forward {
     const ForwardCall& call_;
     const Layout& layout_;
     const Tiling tiling_;
-    const Index blocks_, depth_, output_width_;
+    const Index blocks_, output_width_;
+    const bool packs_as_it_goes_;
     Index* offsets_ = nullptr;
-    float *packed_ = nullptr, *bias_ = nullptr, *gate_scratch_ = nullptr, *cells_ = nullptr;
+    float *packed_input_ = nullptr, *packed_hidden_ = nullptr, *bias_ = nullptr, *gate_scratch_ = nullptr, *cells_ = nullptr;
     Index* input_rows_ = nullptr;
 };
 

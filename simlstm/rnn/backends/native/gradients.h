@@ -40,7 +40,6 @@ class WeightGradients {
             }
             run_tasks(layout_.directions * blocks_, layout_.threads, add_task, this);
         }
-        run_tasks(layout_.directions * blocks_, layout_.threads, write_task, this);
         return true;
     }
 
@@ -134,6 +133,12 @@ class WeightGradients {
             }
         });
         bias_sum.write(0, bias);
+        if (start_ + stretch_ < layout_.rows) return;
+        const DirectionGradients& targets = call_.gradients[direction];
+        const float* hidden_sums = sums + (needs_input_ ? layout_.input_size : 0) * kBlock;
+        if (targets.w_ih != nullptr) write(sums, layout_.input_size, block, targets.w_ih);
+        if (targets.w_hh != nullptr) write(hidden_sums, layout_.hidden_size, block, targets.w_hh);
+        if (targets.bias != nullptr) write(bias, 1, block, targets.bias);
     }
 
     void add_columns(const float* left, Index columns, Index first_row, Index depth, const float* right, bool is_first,
@@ -153,19 +158,6 @@ class WeightGradients {
             tile.multiply_add_panel(places, kColumns, depth, right);
             for (int m = 0; m < kColumns; ++m) tile.write(m, sums + (first + m) * kBlock);
         });
-    }
-
-    static void write_task(void* self, std::int64_t index, int) {
-        const WeightGradients& gradients = *static_cast<WeightGradients*>(self);
-        const Layout& layout = gradients.layout_;
-        const Index direction = index / gradients.blocks_, block = index % gradients.blocks_;
-        const DirectionGradients& targets = gradients.call_.gradients[direction];
-        const float* sums = gradients.sums_ + index * gradients.columns_ * kBlock;
-        if (targets.w_ih != nullptr) gradients.write(sums, layout.input_size, block, targets.w_ih);
-        if (targets.w_hh != nullptr) {
-            gradients.write(sums + (gradients.needs_input_ ? layout.input_size : 0) * kBlock, layout.hidden_size, block, targets.w_hh);
-        }
-        if (targets.bias != nullptr) gradients.write(gradients.bias_ + index * kBlock, 1, block, targets.bias);
     }
 
     // Transposes the sums [columns][4][lanes] of one block into gradient [4H, columns].
