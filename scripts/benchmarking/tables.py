@@ -171,10 +171,11 @@ def _machine(machine: Machine) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
     load = "not known" if machine.load_average is None else f"{machine.load_average:.2f}"
+    sets = ", ".join(machine.instruction_sets) or "no known instruction set"
     busy = machine.load_average is not None and machine.load_average > _BUSY
     warning = "**The machine was busy with something else: these figures say little.** " if busy else ""
     return (
-        f"{warning}Made on {machine.processor} with {', '.join(machine.instruction_sets) or 'no known instruction set'}; "
+        f"{warning}Made on {machine.processor} with {sets}; "
         f"{machine.threads} threads; native backend: {machine.native_backend or 'absent'}; load average at the start "
         f"{load}; {packages}; torch with {libraries}; Python {machine.python}; commit {machine.commit or 'not known'}."
     )
