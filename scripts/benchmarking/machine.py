@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from scripts.benchmarking.results import Machine
+from simlstm.rnn.backends.native import instruction_set
 from simlstm.training.provenance import code_commit
 
 INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
@@ -21,7 +22,7 @@ def describe_machine() -> Machine:
     return Machine(
         processor=model,
         instruction_sets=[name for name in INSTRUCTION_SETS if name in flags],
-        native_backend=_native_instruction_set(),
+        native_backend=instruction_set(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -40,14 +41,6 @@ def _processor() -> tuple[str, set[str]]:
     flags = re.search(r"^flags\s*:\s*(.+)$", text, re.MULTILINE)
     model = f"{names[0]} ({len(names)} cores)" if names else platform.processor() or platform.machine()
     return model, set(flags.group(1).split()) if flags else set()
-
-
-def _native_instruction_set() -> str | None:
-    try:
-        from simlstm.rnn.backends.native import instruction_set
-    except ImportError:
-        return None
-    return instruction_set()
 
 
 def _version(package: str) -> str | None:

@@ -135,6 +135,13 @@ class LinearRow(_Record):
     resident_peak_mib: Positive | None
     result_mib: Positive
 
+    @property
+    def working_mib(self) -> float | None:
+        """What the call needs beyond its result, in MiB; None where the system does not say."""
+        if self.resident_before_mib is None or self.resident_peak_mib is None:
+            return None
+        return self.resident_peak_mib - self.resident_before_mib - self.result_mib
+
 
 class TextRow(_Record):
     """Text to vectors, seconds of one sentence; the ratio is MiniLM's seconds over ours, paired turns."""

@@ -8,21 +8,13 @@ from torch import nn
 from scripts.benchmarking.arithmetic import layer_operations
 from scripts.benchmarking.batches import packed_vectors, turn_lengths
 from scripts.benchmarking.interleave import Measurement, interleave, median_ratio
-from scripts.benchmarking.layer_candidates import (
-    Batch,
-    Candidate,
-    PackedLayer,
-    PaddedLayer,
-    Trainable,
-    check_candidates,
-    check_gradients,
-    reference_outputs,
-)
+from scripts.benchmarking.layer_candidates import Batch, Candidate, Trainable, check_candidates, check_gradients
 from scripts.benchmarking.machine import describe_machine
 from scripts.benchmarking.onnx_candidate import OnnxLayer
 from scripts.benchmarking.optional import MissingPackageError
 from scripts.benchmarking.peak import highest, measure_peaks, peak_of
 from scripts.benchmarking.results import Figure, LayerReport, LayerRow
+from scripts.benchmarking.torch_candidates import PackedLayer, PaddedLayer, reference_outputs
 from simlstm.rnn import LSTM
 
 INPUT_SIZE = 300

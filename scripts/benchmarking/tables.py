@@ -121,9 +121,8 @@ def _linearity(report: EncodeReport) -> list[str]:
 
 def _linear_cells(row: LinearRow) -> list[str]:
     memory = ["not known"] * 3
-    if row.resident_before_mib is not None and row.resident_peak_mib is not None:
-        beyond = row.resident_peak_mib - row.resident_before_mib - row.result_mib
-        memory = [f"{row.resident_before_mib:.0f}", f"{row.resident_peak_mib:.0f}", f"{beyond:.0f}"]
+    if row.working_mib is not None:
+        memory = [f"{row.resident_before_mib:.0f}", f"{row.resident_peak_mib:.0f}", f"{row.working_mib:.0f}"]
     seconds = row.timing.median_s
     return [row.precision, f"{row.sentences:,}", f"{seconds:.3g}", f"{1e6 * seconds / row.sentences:.1f}", *memory]
 

@@ -9,15 +9,10 @@ from torch import nn
 
 from scripts.benchmarking import rnn
 from scripts.benchmarking.interleave import Measurement
-from scripts.benchmarking.layer_candidates import (
-    PackedLayer,
-    PaddedLayer,
-    check_candidates,
-    check_gradients,
-    reference_outputs,
-)
+from scripts.benchmarking.layer_candidates import check_candidates, check_gradients
 from scripts.benchmarking.onnx_candidate import OnnxLayer
 from scripts.benchmarking.parity import check_close, check_cosine
+from scripts.benchmarking.torch_candidates import PackedLayer, PaddedLayer, reference_outputs
 from simlstm.rnn import LSTM
 
 HIDDEN = 4

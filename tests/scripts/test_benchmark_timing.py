@@ -16,6 +16,7 @@ from scripts.benchmarking.machine import describe_machine
 from scripts.benchmarking.memory import forget_peak, peak_resident_mib, resident_mib
 from scripts.benchmarking.optional import MissingPackageError, load_package
 from scripts.benchmarking.peak import highest, measure_peaks, onednn_product, peak_of
+from simlstm.rnn.backends.native import instruction_set
 from simlstm.training.provenance import code_commit
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +114,7 @@ def test_machine_names_what_a_figure_depends_on():
     assert described.packages["torch"] == torch.__version__
     assert described.threads == torch.get_num_threads()
     assert described.processor
+    assert described.native_backend == instruction_set()
     assert described.commit == code_commit(), "with +changes when the code was edited"
     assert ("avx2" in described.instruction_sets) == (torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512"))
 
