@@ -1,14 +1,20 @@
 """LSTM: torch.nn.LSTM's face over our own recurrence."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import overload
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from simlstm.rnn.backends import differentiable
 from simlstm.rnn.dispatch import lstm_layer
+from simlstm.rnn.graph_layouts import WalkAtRuntime
 from simlstm.rnn.layouts import States
+from simlstm.rnn.noise import NoiseRates, draw
 from simlstm.rnn.operator import LayerOperator
+from simlstm.rnn.precision import gate_dtype, in_dtype, product_dtype
 from simlstm.rnn.recurrent import Input, Recurrent
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights
@@ -21,7 +27,29 @@ def _run(x: Tensor, walk: PackedWalk, states: States, weights: list[list[Tensor]
     return lstm_layer(x, walk, h0, c0, [DirectionWeights.of(direction) for direction in weights])
 
 
+def _run_with_cells(
+    x: Tensor,
+    walk: PackedWalk,
+    states: States,
+    weights: list[list[Tensor]],
+    seed: Tensor | None = None,
+    *rates: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    h0, c0 = states
+    noise_rates = NoiseRates(*rates)
+    noise = draw(noise_rates, seed, h0, c0, walk.rows, gate_dtype(x.dtype)) if any(noise_rates) else None
+    named = [DirectionWeights.of(direction) for direction in weights]
+    return differentiable.lstm_layer_with_cells(in_dtype(x, product_dtype(x)), walk, h0, c0, named, noise)
+
+
 _OPERATOR = LayerOperator("lstm_layer", _run, states=2).overload
+_OPERATOR_WITH_CELLS = LayerOperator(
+    "lstm_layer_with_cells",
+    _run_with_cells,
+    states=2,
+    rows=2,
+    further=["Tensor? seed", *(f"float {rate}" for rate in NoiseRates._fields)],
+).overload
 
 
 class LSTM(Recurrent):
@@ -38,6 +66,15 @@ class LSTM(Recurrent):
         proj_size: P, when positive the width to which h is projected (Sak et al. 2014, https://arxiv.org/abs/1402.1128).
         device: where the parameters live.
         dtype: of the parameters.
+        recurrent_dropout: probability of zeroing an element of h before the recurrent product, in training: for a whole
+            sequence in one layer and direction, or not at all (Gal and Ghahramani 2016,
+            https://arxiv.org/abs/1512.05287).
+        zoneout_h: probability of an element of h staying at a step what it was at the step before, in training; in
+            evaluation h moves by as much as is expected (Krueger et al. 2017, https://arxiv.org/abs/1606.01305).
+        zoneout_c: the same of c.
+
+    Raises:
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -52,7 +89,12 @@ class LSTM(Recurrent):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        recurrent_dropout: float = 0.0,
+        zoneout_h: float = 0.0,
+        zoneout_c: float = 0.0,
     ) -> None:
+        NoiseRates(recurrent_dropout, zoneout_h, zoneout_c).check()
         super().__init__(
             "LSTM",
             input_size,
@@ -66,6 +108,9 @@ class LSTM(Recurrent):
             device=device,
             dtype=dtype,
         )
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout_h = zoneout_h
+        self.zoneout_c = zoneout_c
 
     @overload
     def forward(self, input: PackedSequence, hx: LSTMStates | None = None) -> tuple[PackedSequence, LSTMStates]: ...
@@ -92,10 +137,76 @@ class LSTM(Recurrent):
                 not describe the packed rows; or lengths are not int64 on the CPU, not B, or not between 0 and T.
             RuntimeError: a size does not fit; torch.nn.LSTM's messages.
         """
+        output, (hT, cT) = self._forward(input, self._checked(hx))
+        return output, (hT, cT)
+
+    def forward_with_cells(
+        self, input: Input, hx: LSTMStates | None = None
+    ) -> tuple[Tensor | PackedSequence, LSTMStates, tuple[Tensor | PackedSequence, ...]]:
+        """Do what :meth:`forward` does, and return every c as well; differentiable to any order.
+
+        It runs step by step in torch operations: slower than :meth:`forward`, whose kernels keep no c for the caller.
+
+        Args:
+            input: as in :meth:`forward`.
+            hx: as in :meth:`forward`.
+
+        Returns:
+            tuple: the output and (hT, cT), as :meth:`forward` returns them, and for each layer, first layer first, its
+            c after every step, in the layout of the output with directions * H columns.
+
+        Raises:
+            ValueError: as in :meth:`forward`.
+            RuntimeError: as in :meth:`forward`.
+        """
+        layout, initial = self._prepare(input, self._checked(hx))
+        cells: list[Tensor] = []
+        y, (hT, cT) = self._run(layout, initial, partial(self._run_one_keeping, cells))
+        hT, cT = layout.restored((hT, cT), initial)
+        return layout.output(y), (hT, cT), tuple(layout.output(of_layer) for of_layer in cells)
+
+    def extra_repr(self) -> str:
+        """Return torch's text, and the rates that are not 0."""
+        rates = [f"{name}={rate}" for name, rate in self._noise_rates()._asdict().items() if rate > 0]
+        return ", ".join([super().extra_repr(), *rates])
+
+    def _checked(self, hx: LSTMStates | None) -> LSTMStates | None:
         if hx is not None and len(hx) != 2:
             raise RuntimeError("lstm expects two hidden states")
-        output, (hT, cT) = self._forward(input, hx)
-        return output, (hT, cT)
+        return hx
+
+    def _run_one(
+        self, layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+    ) -> tuple[Tensor, States]:
+        if not self._is_noisy():
+            return super()._run_one(layer, x, walk, states)
+        y, _, *final = self._run_with_cells(layer, x, walk, states)
+        return y, tuple(final)
+
+    def _run_one_keeping(
+        self, cells: list[Tensor], layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+    ) -> tuple[Tensor, States]:
+        y, of_layer, *final = self._run_with_cells(layer, x, walk, states)
+        cells.append(of_layer)
+        return y, tuple(final)
+
+    def _is_noisy(self) -> bool:
+        """Return whether the recurrence is another than the plain one: zoneout's is, even in evaluation."""
+        return self.zoneout_h > 0 or self.zoneout_c > 0 or (self.training and self.recurrent_dropout > 0)
+
+    def _noise_rates(self) -> NoiseRates:
+        return NoiseRates(self.recurrent_dropout, self.zoneout_h, self.zoneout_c)
+
+    def _run_with_cells(
+        self, layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+    ) -> Sequence[Tensor]:
+        seed, rates = None, NoiseRates()
+        if self._is_noisy():
+            rates = self._noise_rates()
+            seed = torch.randint(2**63 - 1, ()) if self.training else None
+        if isinstance(walk, PackedWalk):
+            return _run_with_cells(x, walk, states, self._layer_weights(layer), seed, *rates)
+        return self._apply_operator(_OPERATOR_WITH_CELLS, layer, x, walk, states, seed, *rates)
 
     def _state_widths(self) -> tuple[int, ...]:
         return self.proj_size or self.hidden_size, self.hidden_size

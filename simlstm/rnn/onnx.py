@@ -50,13 +50,14 @@ def export_onnx(
         output_names: of the graph.
 
     Raises:
-        ValueError: the module is in training mode, or a layer has a projection, which ONNX's LSTM has not.
+        ValueError: the module is in training mode, or a layer has a projection or zoneout, which ONNX's LSTM has not.
     """
     if module.training:
         raise ValueError("module must be in evaluation mode: call module.eval() first")
     for name, layer in module.named_modules():
-        if isinstance(layer, LSTM) and layer.proj_size > 0:
-            raise ValueError(f"proj_size must be 0 for ONNX, got {layer.proj_size} in layer {name!r}")
+        for argument in ("proj_size", "zoneout_h", "zoneout_c"):
+            if isinstance(layer, LSTM) and getattr(layer, argument) > 0:
+                raise ValueError(f"{argument} must be 0 for ONNX, got {getattr(layer, argument)} in layer {name!r}")
     program = torch.onnx.export(
         module,
         arguments,

@@ -16,11 +16,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, RaggedLayout, States
-from simlstm.rnn.walk import PackedWalk
 
-# Takes packed rows, their walk, states in packed order and each direction's parameters; returns y and final states.
-RunLayer = Callable[[Tensor, PackedWalk, States, list[list[Tensor]]], tuple[Tensor, ...]]
-
+# Takes packed rows, their walk, states in packed order, each direction's parameters, and further arguments; returns one
+# tensor of rows or more, y first, and the final states.
+RunLayer = Callable[..., tuple[Tensor, ...]]
 
 # A CUDA graph cannot hold what reads lengths on the host.
 _TAGS = (torch.Tag.pt2_compliant_tag, torch.Tag.cudagraph_unsafe)
@@ -36,6 +35,7 @@ class LayerOperator:
     - batch_sizes: [T] int64 on the CPU, when x is packed rows;
     - initial states, [D, B, width] each; those beside packed rows in packed order;
     - weights: the parameters of all D directions, without those that are switched off;
+    - what further arguments ``run`` has;
 
     and returns y, [T, B, D * P] or [N, D * P], and the final states.
 
@@ -43,24 +43,19 @@ class LayerOperator:
         name: of the operator.
         run: the layer over packed rows.
         states: how many states there are: 1, or 2 (h and c).
+        rows: of how many states ``run`` returns every step, h first.
+        further: the schema of further arguments, through which no gradient flows.
     """
 
-    def __init__(self, name: str, run: RunLayer, states: int) -> None:
-        self._run, self._states = run, states
+    def __init__(self, name: str, run: RunLayer, states: int, *, rows: int = 1, further: Sequence[str] = ()) -> None:
+        self._run, self._states, self._rows = run, states, rows
         forward, backward = f"simlstm::{name}", f"simlstm::{name}_backward"
-        shared = "Tensor x, Tensor? lengths, Tensor? batch_sizes"
-        states_in = ", ".join(["Tensor h0", "Tensor c0"][:states])
-        results = ", ".join(["Tensor"] * (1 + states))
-        torch.library.define(
-            forward,
-            f"({shared}, {states_in}, Tensor[] weights) -> ({results})",
-            tags=_TAGS,
-        )
-        torch.library.define(
-            backward,
-            f"(Tensor?[] gradients, {shared}, Tensor[] states, Tensor[] weights, bool[] needed) -> Tensor[]",
-            tags=_TAGS,
-        )
+        layout = ["Tensor x", "Tensor? lengths", "Tensor? batch_sizes"]
+        arguments = [*layout, *["Tensor h0", "Tensor c0"][:states], "Tensor[] weights", *further]
+        results = ", ".join(["Tensor"] * (rows + states))
+        torch.library.define(forward, f"({', '.join(arguments)}) -> ({results})", tags=_TAGS)
+        arguments = ["Tensor?[] gradients", "bool[] needed", *layout, "Tensor[] states", "Tensor[] weights", *further]
+        torch.library.define(backward, f"({', '.join(arguments)}) -> Tensor[]", tags=_TAGS)
         torch.library.impl(forward, "CompositeExplicitAutograd", self._apply)
         torch.library.impl(backward, "CompositeExplicitAutograd", self._apply_backward)
         torch.library.register_fake(forward, self._apply_fake)
@@ -70,7 +65,13 @@ class LayerOperator:
         self.overload: torch._ops.OpOverload = getattr(torch.ops.simlstm, name).default
 
     def _run_in_layout(
-        self, x: Tensor, lengths: Tensor | None, batch_sizes: Tensor | None, states: States, weights: list[Tensor]
+        self,
+        x: Tensor,
+        lengths: Tensor | None,
+        batch_sizes: Tensor | None,
+        states: States,
+        weights: list[Tensor],
+        further: Sequence[Any],
     ) -> tuple[Tensor, ...]:
         dtype = states[0].dtype
         layout: Layout
@@ -85,56 +86,71 @@ class LayerOperator:
             raise RuntimeError(f"states must be those of {layout.sequences} sequences, got {got}")
         size = len(weights) // states[0].shape[0]
         by_direction = [weights[start : start + size] for start in range(0, len(weights), size)]
-        y, *final = self._run(layout.rows, layout.walk, layout.arranged(states), by_direction)
-        rows = layout.output(y)
-        return rows.data if isinstance(rows, PackedSequence) else rows, *layout.restored(tuple(final), states)
+        results = self._run(layout.rows, layout.walk, layout.arranged(states), by_direction, *further)
+        outputs = [layout.output(rows) for rows in results[: self._rows]]
+        return (
+            *(output.data if isinstance(output, PackedSequence) else output for output in outputs),
+            *layout.restored(results[self._rows :], states),
+        )
 
-    def _apply(
-        self, x: Tensor, lengths: Tensor | None, batch_sizes: Tensor | None, *states_and_weights: Any
-    ) -> tuple[Tensor, ...]:
-        *states, weights = states_and_weights
+    def _apply(self, x: Tensor, lengths: Tensor | None, batch_sizes: Tensor | None, *rest: Any) -> tuple[Tensor, ...]:
+        states, weights, further = rest[: self._states], rest[self._states], rest[self._states + 1 :]
         with torch.no_grad():
-            return self._run_in_layout(x, lengths, batch_sizes, tuple(states), weights)
+            return self._run_in_layout(x, lengths, batch_sizes, states, weights, further)
 
     def _apply_fake(
-        self, x: Tensor, lengths: Tensor | None, batch_sizes: Tensor | None, *states_and_weights: Any
+        self, x: Tensor, lengths: Tensor | None, batch_sizes: Tensor | None, *rest: Any
     ) -> tuple[Tensor, ...]:
-        *states, _ = states_and_weights
-        directions, _, width = states[0].shape
-        y = states[0].new_empty(*x.shape[:-1], directions * width)
+        states: Sequence[Tensor] = rest[: self._states]
         # Padded results are all of one dtype, those beside packed rows each of its initial state's.
-        return y, *(state.new_empty(state.shape, dtype=y.dtype if batch_sizes is None else None) for state in states)
+        dtypes = [states[0].dtype if batch_sizes is None else state.dtype for state in states]
+        rows = [
+            state.new_empty(*x.shape[:-1], state.shape[0] * state.shape[2], dtype=dtype)
+            for state, dtype in zip(states, dtypes, strict=True)
+        ]
+        final = [state.new_empty(state.shape, dtype=dtype) for state, dtype in zip(states, dtypes, strict=True)]
+        return *rows[: self._rows], *final
 
     def _keep_inputs(self, ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        *tensors, weights = inputs
-        ctx.save_for_backward(*tensors, *weights)
+        count = 3 + self._states
+        tensors, weights, further = inputs[:count], inputs[count], inputs[count + 1 :]
+        of_tensors = [value if isinstance(value, Tensor) else None for value in further]
+        ctx.save_for_backward(*tensors, *weights, *of_tensors)
+        ctx.further = [None if isinstance(value, Tensor) else value for value in further]
         ctx.set_materialize_grads(False)
 
     def _backward(self, ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        needs_x, _, _, *needs = ctx.needs_input_grad
+        needs_states, needs_weights = needs[: self._states], needs[self._states]
         x, lengths, batch_sizes, *rest = ctx.saved_tensors
-        needs_x, _, _, *needs_states, needs_weights = ctx.needs_input_grad
+        states, rest = rest[: self._states], rest[self._states :]
+        weights, of_tensors = rest[: len(needs_weights)], rest[len(needs_weights) :]
+        further = [value if tensor is None else tensor for value, tensor in zip(ctx.further, of_tensors, strict=True)]
         needed = [needs_x, *needs_states, *needs_weights]
-        states, weights = rest[: self._states], rest[self._states :]
-        found = iter(self._backward_operator(list(gradients), x, lengths, batch_sizes, states, weights, needed))
+        found = iter(
+            self._backward_operator(list(gradients), needed, x, lengths, batch_sizes, states, weights, *further)
+        )
         dx, *others = [next(found) if is_needed else None for is_needed in needed]
-        return dx, None, None, *others[: self._states], others[self._states :]
+        return dx, None, None, *others[: self._states], others[self._states :], *[None] * len(further)
 
     def _apply_backward(
         self,
         gradients: list[Tensor | None],
+        needed: list[bool],
         x: Tensor,
         lengths: Tensor | None,
         batch_sizes: Tensor | None,
         states: list[Tensor],
         weights: list[Tensor],
-        needed: list[bool],
+        *further: Any,
     ) -> list[Tensor]:
         with torch.enable_grad():
             x, *rest = leaves = [
                 tensor.detach().requires_grad_(is_needed)
                 for tensor, is_needed in zip([x, *states, *weights], needed, strict=True)
             ]
-            results = self._run_in_layout(x, lengths, batch_sizes, tuple(rest[: self._states]), rest[self._states :])
+            initial, weights = tuple(rest[: self._states]), rest[self._states :]
+            results = self._run_in_layout(x, lengths, batch_sizes, initial, weights, further)
         reached = [
             (result, gradient)
             for result, gradient in zip(results, gradients, strict=True)
@@ -152,12 +168,13 @@ class LayerOperator:
     def _apply_backward_fake(
         self,
         gradients: list[Tensor | None],
+        needed: list[bool],
         x: Tensor,
         lengths: Tensor | None,
         batch_sizes: Tensor | None,
         states: list[Tensor],
         weights: list[Tensor],
-        needed: Sequence[bool],
+        *further: Any,
     ) -> list[Tensor]:
         tensors = zip([x, *states, *weights], needed, strict=True)
         return [tensor.new_empty(tensor.shape) for tensor, is_needed in tensors if is_needed]

@@ -1,7 +1,7 @@
 """Recurrent: what LSTM, GRU and RNN share, which is everything but the recurrence."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from simlstm.rnn.precision import in_dtype, product_dtype
 from simlstm.rnn.ragged import check_lengths
 from simlstm.rnn.walk import PackedWalk
 
+# Runs one of the layers: which, its rows, their walk, and the initial states; returns y and the final states.
+RunOne = Callable[[int, Tensor, PackedWalk | WalkAtRuntime, States], tuple[Tensor, States]]
 Input = Tensor | PackedSequence | tuple[Tensor, Tensor]
 
 
@@ -93,15 +95,19 @@ class Recurrent(nn.RNNBase):
         Returns:
             tuple: the last layer's h for every step, in the layout of the input, and the final states.
         """
+        layout, initial = self._prepare(input, states)
+        y, final = self._run(layout, initial, self._run_one)
+        return layout.output(y), layout.restored(final, initial)
+
+    def _prepare(self, input: Input, states: Sequence[Tensor] | None) -> tuple[Layout | GraphLayout, States]:
+        """Check everything; return the input as rows, and the initial states in the caller's order."""
         if torch.compiler.is_compiling() and self._operator() is not None:
             layout: Layout | GraphLayout = self._graph_layout(input, states)
         else:
             layout = self._layout(input, states)
         if states is not None and not isinstance(input, PackedSequence):
             states = _with_batch_dim(states, is_batched=isinstance(input, tuple) or input.dim() == 3)
-        initial = self._initial_states(layout, states)
-        y, final = self._run(layout, initial)
-        return layout.output(y), layout.restored(final, initial)
+        return layout, self._initial_states(layout, states)
 
     def _layout(self, input: Input, states: Sequence[Tensor] | None) -> Layout:
         """Bring the input to packed rows."""
@@ -153,18 +159,18 @@ class Recurrent(nn.RNNBase):
                 raise RuntimeError(f"{name} must have the input's dtype {x.dtype}, got {state.dtype}")
         return tuple(states)
 
-    def _run(self, layout: Layout | GraphLayout, initial: States) -> tuple[Tensor, States]:
+    def _run(self, layout: Layout | GraphLayout, initial: States, run_one: RunOne) -> tuple[Tensor, States]:
         """Run the stacked layers over a layout's rows; return the last one's y and the final states of all."""
         x, walk = layout.rows, layout.walk
         states = layout.arranged(initial)
         if self.num_layers == 1:
-            return self._run_one(0, x, walk, states)
+            return run_one(0, x, walk, states)
         directions = 2 if self.bidirectional else 1
         final = []
         for layer, of_layer in enumerate(zip(*[torch.split(state, directions) for state in states], strict=True)):
             if layer > 0 and self.dropout > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            x, last = self._run_one(layer, x, walk, of_layer)
+            x, last = run_one(layer, x, walk, of_layer)
             final.append(last)
         return x, tuple(torch.cat(of_layers) for of_layers in zip(*final, strict=True))
 
@@ -175,10 +181,22 @@ class Recurrent(nn.RNNBase):
             return self._run_layer(layer, x, walk, states)
         operator = self._operator()
         assert operator is not None  # noqa: S101 - a graph layout is made for operators only
+        y, *final = self._apply_operator(operator, layer, x, walk, states)
+        return y, tuple(final)
+
+    def _apply_operator(
+        self,
+        operator: torch._ops.OpOverload,
+        layer: int,
+        x: Tensor,
+        walk: WalkAtRuntime,
+        states: States,
+        *further: Any,
+    ) -> list[Tensor]:
         weights = [parameter for direction in self._layer_weights(layer) for parameter in direction]
         # When the graph runs, nobody remembers whether autocast was on: x itself has to say.
-        y, *final = operator(in_dtype(x, product_dtype(x)), walk.lengths, walk.batch_sizes, *states, weights)
-        return y, tuple(final)
+        x = in_dtype(x, product_dtype(x))
+        return list(operator(x, walk.lengths, walk.batch_sizes, *states, weights, *further))
 
     def _layer_weights(self, layer: int) -> list[list[Tensor]]:
         """Return the parameters of each direction of a layer, without those that are switched off."""

@@ -9,6 +9,8 @@ from export_cases import MODELS, RAGGED, B, T, model_and_arguments
 from lstm_cases import WIDTH, pair, sequences
 from torch.nn.utils.rnn import pack_sequence
 
+from simlstm.rnn import LSTM
+
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 export_onnx = pytest.importorskip("simlstm.rnn.onnx", exc_type=ImportError).export_onnx
@@ -71,6 +73,9 @@ def test_what_onnx_has_not_is_refused(tmp_path):
     _, projected = pair(torch.float32, proj_size=2)
     with pytest.raises(ValueError, match="proj_size must be 0 for ONNX, got 2 in layer '0'"):
         export_onnx(torch.nn.Sequential(projected).eval(), (x,), tmp_path / "layer.onnx")
+    zoned_out = LSTM(WIDTH, 5, zoneout_c=0.1)
+    with pytest.raises(ValueError, match="zoneout_c must be 0 for ONNX, got 0.1 in layer '0'"):
+        export_onnx(torch.nn.Sequential(zoned_out).eval(), (x,), tmp_path / "layer.onnx")
     packed = pack_sequence(sequences([2, 3], torch.float32), enforce_sorted=False)
     with pytest.raises(torch.onnx.OnnxExporterError) as refusal:
         export_onnx(layer.eval(), (packed,), tmp_path / "layer.onnx")

@@ -5,7 +5,7 @@ import torch
 from lstm_cases import WIDTH, initial_states, pair
 from torch.library import opcheck
 
-from simlstm.rnn.layer import _OPERATOR
+from simlstm.rnn.layer import _OPERATOR, _OPERATOR_WITH_CELLS
 
 LAYOUTS = {
     "padded": (lambda: torch.randn(4, 3, WIDTH, dtype=torch.float64), None, None),
@@ -27,6 +27,14 @@ def test_passes_torchs_checks(layout, model):
     outcome = opcheck(_OPERATOR, arguments(layout, ours))
     assert set(outcome.values()) == {"SUCCESS"}
     assert len(outcome) == 4
+
+
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_the_operator_with_cells_and_noise_passes_them_too(layout):
+    _, ours = pair(bidirectional=True, proj_size=2)
+    further = (torch.tensor(3), 0.2, 0.1, 0.3)
+    outcome = opcheck(_OPERATOR_WITH_CELLS, (*arguments(layout, ours), *further))
+    assert set(outcome.values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
