@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from simlstm.rnn.ragged import RaggedRows
 from simlstm.rnn.walk import PackedWalk
 
 States = tuple[Tensor, ...]
@@ -125,46 +124,6 @@ class UnbatchedLayout(PaddedLayout):
     def restored(self, final: States, initial: States) -> States:
         """Return final states without B."""
         return tuple(state.squeeze(1).to(self._dtype) for state in final)
-
-
-class RaggedLayout:
-    """A padded batch and the length of each sequence, in any order, 0 among them.
-
-    Args:
-        x: [T, B, I], or [B, T, I] when batch_first.
-        lengths: [B] int64 on the CPU.
-        batch_first: whether x and the output are [B, T, *].
-        dtype: of outputs and final states.
-
-    Raises:
-        ValueError: lengths do not fit x; see :class:`RaggedRows`.
-    """
-
-    def __init__(self, x: Tensor, lengths: Tensor, batch_first: bool, dtype: torch.dtype) -> None:
-        self._shape, self._dtype = x.shape[:2], dtype
-        self._ragged = RaggedRows(lengths, x.shape[:2], x.device, batch_first=batch_first)
-        self.sequences = lengths.shape[0]
-        self.rows = x.flatten(0, 1).index_select(0, self._ragged.places)
-        self.walk = self._ragged.walk
-
-    def arranged(self, states: States) -> States:
-        """Return the states of sequences that have a step, in packed order."""
-        return tuple(state.index_select(1, self._ragged.order[: self.walk.sequences]) for state in states)
-
-    def output(self, rows: Tensor) -> Tensor:
-        """Return rows in the layout of x, zeros behind each length."""
-        y = rows.new_zeros(self._shape.numel(), rows.shape[1], dtype=self._dtype)
-        return y.index_copy(0, self._ragged.places, rows.to(self._dtype)).view(*self._shape, rows.shape[1])
-
-    def restored(self, final: States, initial: States) -> States:
-        """Return final states in the caller's order and dtype; of sequences without a step, the initial ones."""
-        stepless = self._ragged.order[self.walk.sequences :]
-        return tuple(
-            torch.cat([last.to(self._dtype), first.index_select(1, stepless).to(self._dtype)], 1).index_select(
-                1, self._ragged.order.argsort()
-            )
-            for last, first in zip(final, initial, strict=True)
-        )
 
 
 def permuted(states: States, permutation: Tensor | None) -> States:

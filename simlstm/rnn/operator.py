@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, RaggedLayout, States
+from simlstm.rnn import ragged
+from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, States
 
 # Takes packed rows, their walk, states in packed order, each direction's parameters, and further arguments; returns one
 # tensor of rows or more, y first, and the final states.
@@ -78,7 +79,7 @@ class LayerOperator:
         if batch_sizes is not None:
             layout = PackedLayout(PackedSequence(x, batch_sizes))
         elif lengths is not None:
-            layout = RaggedLayout(x, lengths, False, dtype)
+            layout = ragged.layout_of(x, lengths, False, dtype)
         else:
             layout = PaddedLayout(x, False, dtype)
         if any(state.shape[1] != layout.sequences for state in states):

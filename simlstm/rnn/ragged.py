@@ -1,43 +1,36 @@
-"""Where the rows of a padded batch stand once its sequences are sorted and its padding is left out."""
-
-from collections.abc import Sequence
+"""Padded batches with lengths: sorted, and their padding left out, without the caller's help."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from simlstm.rnn.layouts import Layout, PaddedLayout, States
 from simlstm.rnn.walk import PackedWalk
 
 
-class RaggedRows:
-    """The packed order of a padded batch whose sequences have any length from 0 to T.
+def layout_of(x: Tensor, lengths: Tensor, batch_first: bool, dtype: torch.dtype) -> Layout:
+    """Return the layout of padded sequences of given lengths.
 
     Args:
-        lengths: [B] int64 on the CPU.
-        shape: the padded batch: (B, T) when batch_first, else (T, B).
-        device: where the row numbers are needed.
-        batch_first: which of the two.
+        x: [T, B, I], or [B, T, I] when batch_first.
+        lengths: [B] int64 on the CPU, in any order.
+        batch_first: whether x and the output are [B, T, *].
+        dtype: of outputs and final states.
 
-    Attributes:
-        order: [B] int64, the sequences longest first; equal lengths in the caller's order, empty ones last.
-        places: [N] int64, where each packed row stands among the T * B rows of the padded batch.
-        walk: the packed rows. When no sequence has a step it is one step of no sequence.
+    Returns:
+        Layout: output has zeros behind each length; the final states of a sequence without a step are its initial ones.
 
     Raises:
         ValueError: a length is negative or greater than T.
     """
-
-    def __init__(self, lengths: Tensor, shape: Sequence[int], device: torch.device, *, batch_first: bool) -> None:
-        sequences, steps = shape if batch_first else reversed(shape)
-        ordered, order = lengths.sort(descending=True, stable=True)
-        if sequences > 0 and (int(ordered[-1]) < 0 or int(ordered[0]) > steps):
-            raise ValueError(f"lengths must lie between 0 and the {steps} steps of the input, got {lengths.tolist()}")
-        longest = int(ordered[0]) if sequences > 0 else 0
-        runs = torch.arange(longest).unsqueeze(1) < ordered  # [longest, B], in packed order when read row by row
-        stride_of_step, stride_of_sequence = (1, steps) if batch_first else (sequences, 1)
-        grid = torch.arange(longest).unsqueeze(1) * stride_of_step + order * stride_of_sequence
-        self.order = order.to(device)
-        self.places = grid[runs].to(device)
-        self.walk = PackedWalk(tuple(runs.sum(1).tolist()) or (0,), device)
+    steps = x.shape[1 if batch_first else 0]
+    values = lengths.tolist()
+    shortest, longest = (min(values), max(values)) if values else (0, 0)
+    if shortest < 0 or longest > steps:
+        raise ValueError(f"lengths must lie between 0 and the {steps} steps of the input, got {values}")
+    if 0 < shortest == longest:
+        return CutLayout(x, longest, batch_first, dtype)
+    return RaggedLayout(x, lengths, longest, batch_first, dtype)
 
 
 def check_lengths(lengths: Tensor, sequences: int) -> None:
@@ -56,3 +49,70 @@ def check_lengths(lengths: Tensor, sequences: int) -> None:
         raise ValueError(f"lengths must be int64 on the CPU, got {lengths.dtype} on {lengths.device}")
     if lengths.shape != (sequences,):
         raise ValueError(f"lengths must hold one number for each of {sequences} sequences, got {list(lengths.shape)}")
+
+
+class CutLayout(PaddedLayout):
+    """Sequences that are all of one length, as a single one always is: nothing to sort, nothing to gather.
+
+    Args:
+        x: [T, B, I], or [B, T, I] when batch_first.
+        length: of every sequence, at least 1.
+        batch_first: whether x and the output are [B, T, *].
+        dtype: of outputs and final states.
+    """
+
+    def __init__(self, x: Tensor, length: int, batch_first: bool, dtype: torch.dtype) -> None:
+        steps = 1 if batch_first else 0
+        super().__init__(x.narrow(steps, 0, length), batch_first, dtype)
+        behind = x.shape[steps] - length
+        self._padding = (0, 0, 0, behind) if batch_first else (0, 0, 0, 0, 0, behind)
+
+    def output(self, rows: Tensor) -> Tensor:
+        """Return rows in the layout of x, zeros behind the length."""
+        y = super().output(rows)
+        return F.pad(y, self._padding) if any(self._padding) else y
+
+
+class RaggedLayout:
+    """Sequences of any length, 0 among them.
+
+    Rows are packed longest sequence first, equal lengths in the caller's order, so that those without a step come
+    last. When no sequence has a step, the walk is one step of no sequence.
+
+    Args:
+        x: [T, B, I], or [B, T, I] when batch_first.
+        lengths: [B] int64 on the CPU, each between 0 and T.
+        longest: the greatest of them.
+        batch_first: whether x and the output are [B, T, *].
+        dtype: of outputs and final states.
+    """
+
+    def __init__(self, x: Tensor, lengths: Tensor, longest: int, batch_first: bool, dtype: torch.dtype) -> None:
+        self._shape, self._dtype = x.shape[:2], dtype
+        stride_of_step, stride_of_sequence = (1, x.shape[1]) if batch_first else (x.shape[1], 1)
+        ordered, order = lengths.sort(descending=True, stable=True)
+        steps = torch.arange(longest).unsqueeze(1)
+        runs = steps < ordered  # [longest, B]: read row by row, the packed rows
+        places = (steps * stride_of_step + order * stride_of_sequence)[runs]
+        self.sequences = lengths.shape[0]
+        self.walk = PackedWalk(tuple(runs.sum(1).tolist()) or (0,), x.device)
+        self._order = order.to(x.device)
+        self._places = places.to(x.device)
+        self.rows = x.flatten(0, 1).index_select(0, self._places)
+
+    def arranged(self, states: States) -> States:
+        """Return the states of sequences that have a step, in packed order."""
+        return tuple(state.index_select(1, self._order[: self.walk.sequences]) for state in states)
+
+    def output(self, rows: Tensor) -> Tensor:
+        """Return rows in the layout of x, zeros behind each length."""
+        y = rows.new_zeros(self._shape.numel(), rows.shape[1], dtype=self._dtype)
+        return y.index_copy(0, self._places, rows.to(self._dtype)).view(*self._shape, rows.shape[1])
+
+    def restored(self, final: States, initial: States) -> States:
+        """Return final states in the caller's order; of sequences without a step, the initial ones."""
+        stepless, back = self._order[self.walk.sequences :], self._order.argsort()
+        return tuple(
+            torch.cat([last.to(self._dtype), first.index_select(1, stepless).to(self._dtype)], 1).index_select(1, back)
+            for last, first in zip(final, initial, strict=True)
+        )

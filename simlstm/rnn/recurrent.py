@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from simlstm.rnn import ragged
 from simlstm.rnn.graph_layouts import (
     GraphLayout,
     PackedGraphLayout,
@@ -15,9 +16,8 @@ from simlstm.rnn.graph_layouts import (
     UnbatchedGraphLayout,
     WalkAtRuntime,
 )
-from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, RaggedLayout, States, UnbatchedLayout
+from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, States, UnbatchedLayout
 from simlstm.rnn.precision import in_dtype, product_dtype
-from simlstm.rnn.ragged import check_lengths
 from simlstm.rnn.walk import PackedWalk
 
 # Runs one of the layers: which, its rows, their walk, and the initial states; returns y and the final states.
@@ -118,7 +118,7 @@ class Recurrent(nn.RNNBase):
         is_batched = self._is_batched(x, lengths)
         dtype = self._padded_dtype(x, states)
         if lengths is not None:
-            return RaggedLayout(x, lengths, self.batch_first, dtype)
+            return ragged.layout_of(x, lengths, self.batch_first, dtype)
         return PaddedLayout(x, self.batch_first, dtype) if is_batched else UnbatchedLayout(x, dtype)
 
     def _graph_layout(self, input: Input, states: Sequence[Tensor] | None) -> GraphLayout:
@@ -138,7 +138,7 @@ class Recurrent(nn.RNNBase):
         is_batched = lengths is not None or x.dim() == 3
         self.check_input(x if is_batched else x.unsqueeze(1), None)
         if lengths is not None:
-            check_lengths(lengths, x.shape[0 if self.batch_first else 1])
+            ragged.check_lengths(lengths, x.shape[0 if self.batch_first else 1])
         return is_batched
 
     def _padded_dtype(self, x: Tensor, states: Sequence[Tensor] | None) -> torch.dtype:

@@ -73,8 +73,8 @@ def test_what_onnx_has_not_is_refused(tmp_path):
     _, projected = pair(torch.float32, proj_size=2)
     with pytest.raises(ValueError, match="proj_size must be 0 for ONNX, got 2 in layer '0'"):
         export_onnx(torch.nn.Sequential(projected).eval(), (x,), tmp_path / "layer.onnx")
-    zoned_out = LSTM(WIDTH, 5, zoneout_c=0.1)
-    with pytest.raises(ValueError, match="zoneout_c must be 0 for ONNX, got 0.1 in layer '0'"):
+    zoned_out = LSTM(WIDTH, 5, zoneout_c=1)
+    with pytest.raises(ValueError, match="zoneout_c must be 0 for ONNX, got 1 in layer '0'"):
         export_onnx(torch.nn.Sequential(zoned_out).eval(), (x,), tmp_path / "layer.onnx")
     packed = pack_sequence(sequences([2, 3], torch.float32), enforce_sorted=False)
     with pytest.raises(torch.onnx.OnnxExporterError) as refusal:
