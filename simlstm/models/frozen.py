@@ -51,10 +51,9 @@ class FrozenEncoder:
     precision asked for, and poolings that need no token twice are taken while the recurrence runs.
 
     In float32 the vectors are those of the encoder in evaluation mode up to rounding: seen to differ by 1e-6 where
-    values are around 0.2. The native backend computes each sentence by itself: one layer, pooled by anything but
-    attention and without projection, gives a sentence the same bits whatever it is batched with. Elsewhere (more
-    layers, attention, a projection, a vocabulary whose table exceeds 1 GiB, the torch backend) there is a library's
-    matrix product over all rows of a batch, whose rounding follows from their number.
+    values are around 0.2. With the native backend, recurrence and pooling give a sentence the same bits whatever it is
+    batched with, in every precision. A projection and attention pooling, and everything in the torch backend, are a
+    library's matrix products over all rows of a batch, whose rounding follows from the number of rows: 1e-6, too.
 
     Attributes:
         precision: Of the recurrent products; below float32, the gate table is bfloat16.
@@ -106,8 +105,7 @@ class FrozenEncoder:
         if reason is not None or not isinstance(recurrent, LSTM):
             raise ValueError(f"encoder cannot be frozen: {reason}")
         backend = backend or frozen_backend()
-        # Not as inference tensors, whatever the caller is in: what is computed from those cannot be trained on.
-        with torch.inference_mode(False), torch.no_grad(), without_autocast(_CPU):
+        with torch.no_grad(), without_autocast(_CPU):
             layers = fold_layers(recurrent, precision, backend)
             projection = deepcopy(encoder.projection).requires_grad_(False)
             return cls(
@@ -160,7 +158,7 @@ class FrozenEncoder:
             raise ValueError(f"tokens must hold ids in 0..{self.vocabulary_size - 1}, got {lowest}..{highest}")
         batch_sizes: list[int] = tokens.batch_sizes.tolist()
         with without_autocast(_CPU):
-            embeddings = self._pool(self._run(tokens.data.contiguous(), batch_sizes), tokens.batch_sizes)
+            embeddings = self._pool(self._run(tokens.data, batch_sizes), tokens.batch_sizes)
             if tokens.unsorted_indices is not None:
                 embeddings = embeddings.index_select(0, tokens.unsorted_indices)
             if self._projection is not None:

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -181,18 +182,30 @@ def test_ten_thousand_tokens(backend, pooling):
     torch.testing.assert_close(frozen.encode(long), encoder(pack(long)).detach(), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("pooling", ["max", "mean", "mean_max", "last"])
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_the_kernel_gives_a_sentence_the_same_bits_in_every_batch(pooling, bidirectional):
-    ids = sentences(200, longest=30)
-    encoder = build(pooling=pooling, bidirectional=bidirectional, hidden_size=40, embedding_size=30)
-    frozen = FrozenEncoder.from_encoder(encoder)
-    if frozen.backend != "native":
-        pytest.skip("the torch backend's matrix products round as the number of rows has it")
+@pytest.mark.parametrize("shape", [{}, {"bidirectional": False}, {"num_layers": 2, "normalize": True}], ids=str)
+@pytest.mark.parametrize("table_bytes", [2**30, 0])
+def test_the_kernel_gives_a_sentence_the_same_bits_in_every_batch(backend, precision, pooling, shape, table_bytes):
+    ids = sentences(100, longest=30)
+    encoder = build(pooling=pooling, hidden_size=40, embedding_size=30, **shape)
+    frozen = FrozenEncoder.from_encoder(encoder, precision=precision, backend=backend, table_bytes=table_bytes)
     expected = frozen.encode(ids)
     for batch_size in (1, 3, 64):
         assert torch.equal(frozen.encode(ids, batch_size=batch_size), expected)
     assert torch.equal(torch.cat([frozen(pack([sentence])) for sentence in ids]), expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_projection_and_attention_round_as_their_batch_has_it(backend):
+    ids = sentences(100, longest=30)
+    for shape in ({"projection_size": 20}, {"pooling": "attention"}):
+        frozen = FrozenEncoder.from_encoder(build(hidden_size=40, **shape), backend=backend)
+        expected = frozen.encode(ids)
+        assert torch.equal(frozen.encode(ids[::-1]), expected.flip(0)), "among the same sentences: the same bits"
+        one_by_one = frozen.encode(ids, batch_size=1)
+        torch.testing.assert_close(one_by_one, expected, rtol=0, atol=TOLERANCE["float32"])
 
 
 @pytest.mark.parametrize("ids", [[[1], [VOCABULARY]], [[-1]]])
@@ -246,3 +259,13 @@ def test_the_work_is_one_step_for_each_token_of_a_distinct_sentence():
         batch_size=64,
     )
     assert sum(len(tokens.data) for tokens in computed) == sum(map(len, {tuple(sentence) for sentence in ids}))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_threads_may_share_it(backend):
+    frozen = FrozenEncoder.from_encoder(build(hidden_size=40), backend=backend)
+    parts = [sentences(60, seed=seed) for seed in range(12)]
+    expected = [frozen.encode(part) for part in parts]
+    with ThreadPoolExecutor(4) as pool:
+        for result, alone in zip(pool.map(frozen.encode, parts), expected, strict=True):
+            assert torch.equal(result, alone)
