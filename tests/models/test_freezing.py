@@ -302,3 +302,10 @@ def test_copies_have_frozen_encoders_of_their_own(folder, duplicate):
         twin.model.encoder.embedding.weight.add_(1.0)
     assert not np.array_equal(twin.encode(TEXTS), vectors)
     assert np.array_equal(model.encode(TEXTS), vectors)
+
+
+def test_parts_without_weights_are_watched_too(make_model):
+    model = make_model(pooling="max").freeze()
+    model.encode(TEXTS)
+    model.model.encoder.pooling = MeanPooling(10, bidirectional=True)
+    assert_fresh(model)
