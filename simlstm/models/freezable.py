@@ -34,8 +34,9 @@ def obstacle(encoder: SentenceEncoder) -> str | None:
             return f"{name} has a forward method of its own"
     if encoder.embedding.max_norm is not None:
         return "encoder.embedding has max_norm, which changes the table when it is read"
-    if isinstance(encoder.recurrent, LSTM) and encoder.recurrent.proj_size:
-        return "encoder.recurrent has proj_size"
+    for name in ("proj_size", "zoneout_h", "zoneout_c"):  # zoneout acts in evaluation, too: by its expectation
+        if getattr(encoder.recurrent, name):
+            return f"encoder.recurrent has {name}"
     for name, tensor in encoder.named_parameters(prefix="encoder"):
         if tensor.device.type != "cpu" or tensor.dtype != torch.float32:
             return f"{name} is {tensor.dtype} on {tensor.device}"

@@ -242,6 +242,8 @@ OBSTACLES = {
     "encoder.recurrent is a Doubled": lambda e: setattr(e, "recurrent", Doubled(7, 5, bidirectional=True)),
     "encoder.recurrent is a LSTM": lambda e: setattr(e, "recurrent", nn.LSTM(7, 5, bidirectional=True)),
     "encoder.recurrent has proj_size": lambda e: setattr(e, "recurrent", LSTM(7, 8, bidirectional=True, proj_size=5)),
+    "encoder.recurrent has zoneout_h": lambda e: setattr(e, "recurrent", LSTM(7, 5, bidirectional=True, zoneout_h=0.1)),
+    "encoder.recurrent has zoneout_c": lambda e: setattr(e, "recurrent", LSTM(7, 5, bidirectional=True, zoneout_c=0.1)),
     "encoder.projection is a Sequential": lambda e: setattr(e, "projection", nn.Sequential(e.projection, nn.Tanh())),
     "encoder.pooling is a Halved": lambda e: setattr(e, "pooling", Halved(10, bidirectional=True)),
     "encoder has a forward hook": lambda e: e.register_forward_hook(lambda *_: None),
