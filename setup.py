@@ -5,6 +5,7 @@ and no torch headers, so one file serves every Python and torch version. kernels
 instruction set. Without a working C++ compiler the package installs all the same, and torch operations run instead.
 """
 
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ NATIVE = Path("simlstm/rnn/backends/native")
 # No -ffast-math and no contraction: results are what the source says, on every processor.
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-ffp-contract=off"]
 FLAGS += ["-Wall", "-Wextra", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]  # GCC's own intrinsics trip over these
+
+# For sanitizers, in compiling and in linking.
+EXTRA_FLAGS = os.environ.get("SIMLSTM_NATIVE_FLAGS", "").split()
 
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512"]
@@ -45,7 +49,7 @@ class BuildNative(build_ext):
         objects = self.compiler.compile(
             [source for source in ext.sources if Path(source).name != "kernels.cpp"],
             output_dir=str(temporary / "shared"),
-            extra_postargs=[*FLAGS, *shared],
+            extra_postargs=[*FLAGS, *shared, *EXTRA_FLAGS],
         )
         for name, (table, flags) in INSTRUCTION_SETS.items():
             objects += self.compiler.compile(
@@ -56,10 +60,10 @@ class BuildNative(build_ext):
                     ("SIMLSTM_KERNELS", table),
                     ("SIMLSTM_NAME", f'"{name}"'),
                 ],
-                extra_postargs=[*FLAGS, *shared, *flags],
+                extra_postargs=[*FLAGS, *shared, *flags, *EXTRA_FLAGS],
             )
         self.compiler.link_shared_object(
-            objects, self.get_ext_fullpath(ext.name), extra_postargs=["-pthread"], target_lang="c++"
+            objects, self.get_ext_fullpath(ext.name), extra_postargs=["-pthread", *EXTRA_FLAGS], target_lang="c++"
         )
 
 

@@ -7,10 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_cases import INSTRUCTION_SETS, exact, native, needs_library, output_gradients, random_case, worst
+from torch.nn.utils.rnn import pack_sequence
 
 from simlstm.rnn import LSTM
 from simlstm.rnn.backends.native import forced
 from simlstm.rnn.backends.native.lstm import can_run, lstm_layer
+from simlstm.rnn.prepacked import prepacked
 from simlstm.rnn.walk import PackedWalk
 
 pytestmark = [needs_library, pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)]
@@ -228,3 +230,41 @@ def test_what_the_kernels_do_not_serve_is_left_to_torch_operations():
     assert not can_run(case.x, case.h0, case.c0, projected)
     half = [direction._replace(w_hh=direction.w_hh.bfloat16()) for direction in case.weights]
     assert not can_run(case.x, case.h0, case.c0, half)
+
+
+def test_prepacked_weights_give_the_same_bits(instruction_set):
+    layer = LSTM(33, 40, num_layers=2, bidirectional=True)
+    for lengths in ([12], [9] * 30 + [1] * 40):
+        packed = pack_sequence([torch.randn(length, 33) for length in lengths])
+        with torch.inference_mode():
+            expected = layer(packed)[0].data
+            with prepacked(layer):
+                assert torch.equal(layer(packed)[0].data, expected)
+                with prepacked(layer):
+                    assert torch.equal(layer(packed)[0].data, expected)
+                assert torch.equal(layer(packed)[0].data, expected)
+    with prepacked(layer):  # in training, too: autograd sees no difference
+        layer(packed)[0].data.sum().backward()
+    assert layer.weight_hh_l1.grad.abs().sum() > 0
+
+
+def test_prepacked_weights_may_not_change_and_are_let_go(instruction_set):
+    layer, x = LSTM(3, 4), torch.randn(5, 2, 3)
+    with prepacked(layer):
+        layer(x)
+        with torch.no_grad():
+            layer.weight_hh_l0 += 1
+        with pytest.raises(RuntimeError, match="changed in place while they were prepacked"):
+            layer(x)
+    changed = layer(x)[0]
+    with torch.no_grad():
+        layer.weight_hh_l0 -= 1
+    assert not torch.allclose(layer(x)[0], changed)
+
+
+def test_prepacking_what_the_kernels_do_not_serve_changes_nothing(instruction_set):
+    for layer in (LSTM(3, 4, proj_size=2), LSTM(3, 4, dtype=torch.float64)):
+        x = torch.randn(5, 2, 3, dtype=layer.weight_ih_l0.dtype)
+        with prepacked(layer):
+            inside = layer(x)[0]
+        assert torch.equal(inside, layer(x)[0])

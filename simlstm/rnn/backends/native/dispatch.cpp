@@ -30,13 +30,14 @@ bool runs_here(std::int64_t set) {
 }  // namespace
 
 // Changes whenever a structure or a function does: Python refuses a library that was built from other sources.
-EXPORT std::int64_t simlstm_interface() { return 1; }
+EXPORT std::int64_t simlstm_interface() { return 2; }
 
 EXPORT std::int64_t simlstm_sets() { return sizeof(kKernels) / sizeof(kKernels[0]); }
 EXPORT const char* simlstm_name(std::int64_t set) { return kKernels[set]->name; }
 EXPORT std::int64_t simlstm_lanes(std::int64_t set) { return kKernels[set]->lanes; }
 EXPORT bool simlstm_runs_here(std::int64_t set) { return runs_here(set); }
 
+EXPORT bool simlstm_pack(std::int64_t set, const PackCall* call) { return kKernels[set]->pack(*call); }
 EXPORT bool simlstm_forward(std::int64_t set, const ForwardCall* call) { return kKernels[set]->forward(*call); }
 EXPORT bool simlstm_backward(std::int64_t set, const BackwardCall* call) { return kKernels[set]->backward(*call); }
 

@@ -10,6 +10,49 @@
 
 namespace SIMLSTM_ISA {
 
+// The weights of one layer in the order in which they are read: for each direction the panels of W_ih [blocks][I], those
+// of W_hh [blocks][H], and the biases' sums [blocks], in units of one k of a panel.
+struct PackedWeights {
+    Index input_size, hidden_size, blocks;
+
+    Index units() const { return blocks * (input_size + hidden_size + 1); }  // of one direction
+    Index input(Index direction, Index block) const { return direction * units() + block * input_size; }
+    Index hidden(Index direction, Index block) const {
+        return direction * units() + blocks * input_size + block * hidden_size;
+    }
+    Index bias(Index direction, Index block) const {
+        return direction * units() + blocks * (input_size + hidden_size) + block;
+    }
+
+    void pack(const DirectionPointers& weights, Index direction, Index block, float* packed, float* input_panel) const {
+        pack_block(weights.w_ih, input_size, hidden_size, block, input_panel);
+        pack_block(weights.w_hh, hidden_size, hidden_size, block, packed + hidden(direction, block) * kBlock);
+        pack_bias(weights.b_ih, weights.b_hh, hidden_size, block, packed + bias(direction, block) * kBlock);
+    }
+};
+
+class Pack {
+  public:
+    explicit Pack(const PackCall& call)
+        : call_(call), order_{call.input_size, call.hidden_size, blocks_of(call.hidden_size)} {}
+
+    bool run() {
+        run_tasks(call_.directions * order_.blocks, call_.threads, pack_task, this);
+        return true;
+    }
+
+  private:
+    static void pack_task(void* self, std::int64_t index, int) {
+        const Pack& pack = *static_cast<Pack*>(self);
+        const Index direction = index / pack.order_.blocks, block = index % pack.order_.blocks;
+        pack.order_.pack(pack.call_.weights[direction], direction, block, pack.call_.packed,
+                         pack.call_.packed + pack.order_.input(direction, block) * kBlock);
+    }
+
+    const PackCall& call_;
+    const PackedWeights order_;
+};
+
 constexpr Index kForwardTileRows = 128;
 // The input product takes this many rows at once, from several steps where few sequences run.
 constexpr Index kInputRows = 48;
@@ -18,8 +61,9 @@ class Forward {
   public:
     explicit Forward(const ForwardCall& call)
         : call_(call), layout_(call.layout), tiling_(call.layout, kForwardTileRows), blocks_(blocks_of(layout_.hidden_size)),
-          output_width_(layout_.directions * layout_.hidden_size),
-          packs_as_it_goes_(tiling_.count == 1 && layout_.rows <= kInputRows) {}
+          output_width_(layout_.directions * layout_.hidden_size), order_{layout_.input_size, layout_.hidden_size, blocks_},
+          packs_as_it_goes_(call.packed == nullptr && tiling_.count == 1 && layout_.rows <= kInputRows),
+          weights_(call.packed) {}
 
     bool run() {
         Pieces measured(nullptr);
@@ -29,7 +73,14 @@ class Forward {
         Pieces pieces(memory);
         place(pieces);
         fill_offsets(layout_, offsets_);
-        if (!packs_as_it_goes_) run_tasks(layout_.directions * blocks_, layout_.threads, pack_task, this);
+        if (call_.packed == nullptr) {
+            weights_ = packed_;
+            if (!packs_as_it_goes_) {
+                PackCall pack{layout_.threads, layout_.directions, layout_.input_size, layout_.hidden_size, {}, packed_};
+                for (Index d = 0; d < layout_.directions; ++d) pack.weights[d] = call_.weights[d];
+                Pack(pack).run();
+            }
+        }
         run_tasks(layout_.directions * tiling_.count, layout_.threads, walk_task, this);
         return true;
     }
@@ -43,25 +94,11 @@ class Forward {
 
     void place(Pieces& pieces) {
         offsets_ = pieces.take<Index>(layout_.steps);
-        packed_input_ = pieces.take<float>((packs_as_it_goes_ ? layout_.threads : layout_.directions * blocks_) * layout_.input_size * kBlock);
-        packed_hidden_ = pieces.take<float>(layout_.directions * blocks_ * layout_.hidden_size * kBlock);
-        bias_ = pieces.take<float>(layout_.directions * gate_width());
+        packed_ = pieces.take<float>(call_.packed == nullptr ? layout_.directions * order_.units() * kBlock : 0);
+        input_panel_ = pieces.take<float>(packs_as_it_goes_ ? layout_.threads * layout_.input_size * kBlock : 0);
         gate_scratch_ = pieces.take<float>(call_.gates == nullptr ? layout_.threads * most_input_rows() * gate_width() : 0);
         cells_ = pieces.take<float>(layout_.threads * tiling_.rows * blocks_ * kLanes);
         input_rows_ = pieces.take<Index>(layout_.threads * most_input_rows());
-    }
-
-    static void pack_task(void* self, std::int64_t index, int) {
-        const Forward& forward = *static_cast<Forward*>(self);
-        forward.pack(index / forward.blocks_, index % forward.blocks_, forward.packed_input_ + index * forward.layout_.input_size * kBlock);
-    }
-
-    void pack(Index direction, Index block, float* input_panel) const {
-        const DirectionPointers& weights = call_.weights[direction];
-        const Index place = direction * blocks_ + block;
-        pack_block(weights.w_ih, layout_.input_size, layout_.hidden_size, block, input_panel);
-        pack_block(weights.w_hh, layout_.hidden_size, layout_.hidden_size, block, packed_hidden_ + place * layout_.hidden_size * kBlock);
-        pack_bias(weights.b_ih, weights.b_hh, layout_.hidden_size, block, bias_ + place * kBlock);
     }
 
     static void walk_task(void* self, std::int64_t index, int worker) {
@@ -112,9 +149,13 @@ class Forward {
     // gates = bias + W_ih x for the given packed rows.
     void add_input(Index direction, const Index* rows, Index count, float* scratch, int worker) const {
         for (Index block = 0; block < blocks_; ++block) {
-            float* panel = packed_input_ + (packs_as_it_goes_ ? worker : direction * blocks_ + block) * layout_.input_size * kBlock;
-            if (packs_as_it_goes_) pack(direction, block, panel);
-            const float* bias = bias_ + (direction * blocks_ + block) * kBlock;
+            const float* panel = weights_ + order_.input(direction, block) * kBlock;
+            if (packs_as_it_goes_) {
+                float* own = input_panel_ + worker * layout_.input_size * kBlock;
+                order_.pack(call_.weights[direction], direction, block, packed_, own);
+                panel = own;
+            }
+            const float* bias = weights_ + order_.bias(direction, block) * kBlock;
             each_panel(layout_.input_size, [&](Index start, Index depth) {
                 each_group(count, [&](auto size, Index first) {
                     constexpr int kRows = decltype(size)::value;
@@ -140,7 +181,7 @@ class Forward {
         const Index running = walk.running(t), before = walk.before(t), ran = walk.running(before);
         for (Index place = 0; place < blocks_; ++place) {
             const Index block = backward ? blocks_ - 1 - place : place;
-            const float* panel = packed_hidden_ + (direction * blocks_ + block) * hidden * kBlock;
+            const float* panel = weights_ + order_.hidden(direction, block) * kBlock;
             each_panel(hidden, [&](Index start, Index depth) {
                 each_group(running, [&](auto size, Index first) {
                     constexpr int kRows = decltype(size)::value;
@@ -185,9 +226,11 @@ class Forward {
     const Layout& layout_;
     const Tiling tiling_;
     const Index blocks_, output_width_;
+    const PackedWeights order_;
     const bool packs_as_it_goes_;
+    const float* weights_;
     Index* offsets_ = nullptr;
-    float *packed_input_ = nullptr, *packed_hidden_ = nullptr, *bias_ = nullptr, *gate_scratch_ = nullptr, *cells_ = nullptr;
+    float *packed_ = nullptr, *input_panel_ = nullptr, *gate_scratch_ = nullptr, *cells_ = nullptr;
     Index* input_rows_ = nullptr;
 };
 

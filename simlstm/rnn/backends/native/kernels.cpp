@@ -9,6 +9,8 @@
 namespace SIMLSTM_ISA {
 namespace {
 
+bool pack(const PackCall& call) { return Pack(call).run(); }
+
 bool forward(const ForwardCall& call) { return Forward(call).run(); }
 
 bool backward(const BackwardCall& call) {
@@ -55,6 +57,6 @@ bool frozen(const FrozenCall& call) {
 }  // namespace SIMLSTM_ISA
 
 const Kernels SIMLSTM_KERNELS = {
-    SIMLSTM_NAME, SIMLSTM_ISA::kLanes, SIMLSTM_ISA::forward, SIMLSTM_ISA::backward,
+    SIMLSTM_NAME, SIMLSTM_ISA::kLanes, SIMLSTM_ISA::pack, SIMLSTM_ISA::forward, SIMLSTM_ISA::backward,
     SIMLSTM_ISA::frozen_bytes, SIMLSTM_ISA::frozen_pack, SIMLSTM_ISA::fold, SIMLSTM_ISA::frozen,
 };

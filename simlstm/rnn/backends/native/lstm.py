@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from simlstm.rnn.backends import differentiable
+from simlstm.rnn.backends.native import prepacked
 from simlstm.rnn.backends.native.library import Kernels, kernels
-from simlstm.rnn.backends.native.structures import BackwardCall, DirectionPointers, ForwardCall, Layout
+from simlstm.rnn.backends.native.structures import BackwardCall, ForwardCall, Layout
+from simlstm.rnn.backends.native.weights import point_to_weights
 from simlstm.rnn.plain_gradients import differentiable_gradients
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights, by_direction
@@ -24,7 +26,7 @@ def can_run(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeight
         return False
     if x.dtype is not torch.float32 or h0.dtype is not torch.float32 or c0.dtype is not torch.float32:
         return False
-    return all(
+    return prepacked.find(weights) is not None or all(
         tensor is None or (tensor.dtype is torch.float32 and tensor.device.type == "cpu")
         for direction in weights
         for tensor in direction
@@ -109,9 +111,14 @@ def _forward(
         gates=_pointer(gates),
         cells=_pointer(cells),
     )
-    alive = _point_to_weights(call.weights, weights)
-    chosen.run("simlstm_forward", call)
-    del alive
+    packed = prepacked.find(weights)
+    if packed is not None and packed.kernels is chosen:
+        call.packed = packed.memory.data_ptr()
+        chosen.run("simlstm_forward", call)
+    else:
+        alive = point_to_weights(call.weights, weights)
+        chosen.run("simlstm_forward", call)
+        del alive
     return y, hT, cT
 
 
@@ -152,7 +159,7 @@ def _backward(
         dh0=_pointer(dh0),
         dc0=dc0.data_ptr(),
     )
-    alive = _point_to_weights(call.weights, weights)
+    alive = point_to_weights(call.weights, weights)
     d_flat: list[Tensor | None] = []
     for direction, w in enumerate(weights):
         need_w_ih, need_w_hh, need_b_ih, need_b_hh, _ = need_flat[_FIELDS * direction : _FIELDS * (direction + 1)]
@@ -193,13 +200,3 @@ def _rows(x: Tensor) -> Tensor:
 
 def _pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
-
-
-def _point_to_weights(pointers: Any, weights: Sequence[DirectionWeights]) -> list[Tensor]:
-    """Fill in the weights' addresses; returns the tensors that must live until the call has ended."""
-    alive: list[Tensor] = []
-    for direction, w in enumerate(weights):
-        tensors = [None if tensor is None else tensor.contiguous() for tensor in w[:4]]
-        alive += [tensor for tensor in tensors if tensor is not None]
-        pointers[direction] = DirectionPointers(*map(_pointer, tensors))
-    return alive

@@ -30,6 +30,7 @@ struct DirectionPointers {
 struct ForwardCall {
     Layout layout;
     DirectionPointers weights[2];
+    const float* packed;    // the weights as PackCall wrote them, or null: then they are packed first
     const float* x;         // [N, I], rows x_stride apart
     std::int64_t x_stride;
     const float* h0;        // [D, B, H]
@@ -39,6 +40,16 @@ struct ForwardCall {
     float* cT;              // [D, B, H]
     float* gates;           // [D, N, blocked 4H], activated; null when no gradient is wanted
     float* cells;           // [D, N, H rounded up to whole vectors]; null with gates
+};
+
+// The weights of a layer in the order in which the forward kernels read them, for calls between which they do not change.
+struct PackCall {
+    std::int64_t threads;
+    std::int64_t directions;   // D
+    std::int64_t input_size;   // I
+    std::int64_t hidden_size;  // H
+    DirectionPointers weights[2];
+    float* packed;             // [D, (I + H + 1) * blocked 4H], written
 };
 
 struct DirectionGradients {
@@ -98,6 +109,7 @@ struct FoldCall {
 struct Kernels {
     const char* name;
     std::int64_t lanes;
+    bool (*pack)(const PackCall&);
     bool (*forward)(const ForwardCall&);
     bool (*backward)(const BackwardCall&);
     std::int64_t (*frozen_bytes)(std::int64_t hidden_size, std::int64_t precision);  // of one direction

@@ -31,6 +31,7 @@ class ForwardCall(Structure):
     _fields_ = (
         ("layout", Layout),
         ("weights", DirectionPointers * 2),
+        ("packed", c_void_p),
         ("x", c_void_p),
         ("x_stride", c_int64),
         ("h0", c_void_p),
@@ -40,6 +41,19 @@ class ForwardCall(Structure):
         ("cT", c_void_p),
         ("gates", c_void_p),
         ("cells", c_void_p),
+    )
+
+
+class PackCall(Structure):
+    """The weights of a layer, in the order in which the forward kernels read them."""
+
+    _fields_ = (
+        ("threads", c_int64),
+        ("directions", c_int64),
+        ("input_size", c_int64),
+        ("hidden_size", c_int64),
+        ("weights", DirectionPointers * 2),
+        ("packed", c_void_p),
     )
 
 
@@ -106,7 +120,7 @@ class FoldCall(Structure):
 
 
 # What a library must answer for this file to describe its structures.
-INTERFACE = 1
+INTERFACE = 2
 
 SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "simlstm_interface": (c_int64, ()),
@@ -114,6 +128,7 @@ SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "simlstm_name": (ctypes.c_char_p, (c_int64,)),
     "simlstm_lanes": (c_int64, (c_int64,)),
     "simlstm_runs_here": (ctypes.c_bool, (c_int64,)),
+    "simlstm_pack": (ctypes.c_bool, (c_int64, POINTER(PackCall))),
     "simlstm_forward": (ctypes.c_bool, (c_int64, POINTER(ForwardCall))),
     "simlstm_backward": (ctypes.c_bool, (c_int64, POINTER(BackwardCall))),
     "simlstm_frozen_bytes": (c_int64, (c_int64, c_int64, c_int64)),

@@ -4,6 +4,10 @@
 #include "native.h"
 #include "vectors.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace SIMLSTM_ISA {
 
 // Work is cut into (direction, tile of sequences). Sequences are sorted longest first, so a tile ends with its own
@@ -68,7 +72,12 @@ class Pieces {
     template <typename T>
     T* take(Index count) {
         T* piece = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(memory_) + used_);
-        used_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+        const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+        used_ += (bytes + 63) / 64 * 64;
+#ifdef __SANITIZE_ADDRESS__
+        used_ += 64;  // no piece touches the next: what is read or written between them is seen
+        if (memory_ != nullptr) __asan_unpoison_memory_region(piece, bytes);
+#endif
         return piece;
     }
     std::size_t used() const { return used_; }
