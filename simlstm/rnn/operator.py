@@ -145,7 +145,9 @@ class LayerOperator:
         weights: list[Tensor],
         *further: Any,
     ) -> list[Tensor]:
-        with torch.enable_grad():
+        # A graph may run us with autograd shut out of the dispatch; then grad mode alone would record nothing.
+        key, listen = torch._C.DispatchKey, torch._C._SetExcludeDispatchKeyGuard
+        with torch.enable_grad(), listen(key.AutogradFunctionality, False), listen(key.ADInplaceOrView, False):
             x, *rest = leaves = [
                 tensor.detach().requires_grad_(is_needed)
                 for tensor, is_needed in zip([x, *states, *weights], needed, strict=True)

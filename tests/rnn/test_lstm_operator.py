@@ -37,6 +37,21 @@ def test_the_operator_with_cells_and_noise_passes_them_too(layout):
     assert set(outcome.values()) == {"SUCCESS"}
 
 
+@pytest.mark.parametrize("model", MODELS, ids=str)
+@pytest.mark.parametrize("layout", list(LAYOUTS))
+def test_its_backward_pass_passes_them_too(layout, model):
+    """No gradient shares memory with another, and each is laid out as the graph expects it."""
+    _, ours = pair(**model)
+    x, lengths, batch_sizes, h0, c0, weights = arguments(layout, ours)
+    x, h0, c0, *weights = (tensor.detach() for tensor in (x, h0, c0, *weights))
+    gradients = [torch.randn_like(result) for result in _OPERATOR(x, lengths, batch_sizes, h0, c0, weights)]
+    needed = [True] * (3 + len(weights))
+    backward = torch.ops.simlstm.lstm_layer_backward.default
+    for reached in (gradients, [None, gradients[1], None]):
+        outcome = opcheck(backward, (reached, needed, x, lengths, batch_sizes, [h0, c0], weights))
+        assert set(outcome.values()) == {"SUCCESS"}
+
+
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 def test_gradcheck(layout):
     _, ours = pair(hidden_size=2, bidirectional=True)
