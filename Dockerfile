@@ -6,13 +6,15 @@ FROM ${BASE_IMAGE} AS build
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 WORKDIR /source
+# For the native kernels of the recurrent layer; without a compiler the image would be slower, not broken.
+RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 RUN python3 -m venv /opt/simlstm
 ENV PATH=/opt/simlstm/bin:$PATH
 # The large dependency in a layer of its own: a change of the source does not install it again.
 COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt setuptools wheel \
     && pip install --no-cache-dir --constraint constraints.txt torch
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY simlstm simlstm
 COPY api api
 COPY scripts scripts
