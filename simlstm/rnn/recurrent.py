@@ -205,7 +205,9 @@ class Recurrent(nn.RNNBase):
         return [[self._weight(name) for name in direction] for direction in names]
 
     def _weight(self, name: str) -> Tensor:
-        return cast(Tensor, getattr(self, name))
+        # nn.Module finds a parameter only after two searches that fail; one that is computed is no parameter.
+        parameter = self._parameters.get(name)
+        return cast(Tensor, getattr(self, name)) if parameter is None else parameter
 
 
 def _with_batch_dim(states: Sequence[Tensor], is_batched: bool) -> Sequence[Tensor]:
