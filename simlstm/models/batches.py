@@ -28,7 +28,7 @@ def encode_batches(
     result, memory holds one batch: at most ``batch_size`` texts, and 65,536 tokens unless one text alone has more.
 
     Args:
-        encode: From packed int64 ids of B texts to embeddings [B, D] in the order of ``pack``'s caller.
+        encode: From packed int64 ids of B texts, without a permutation, to their embeddings [B, D].
         token_ids: Ids of each text; at least one id each.
         vocabulary_size: Number of ids, from 0.
         output_size: Width D of an embedding.
@@ -48,12 +48,14 @@ def encode_batches(
     distinct.sort(key=len, reverse=True)
     _check_ids(distinct, vocabulary_size, first_places)
     embeddings = torch.empty(len(sources), output_size)
+    rows = embeddings.numpy()  # NumPy copies in this thread; torch would wait for all of its own
     for batch in _batches(distinct, batch_size):
-        places = torch.tensor([first_places[ids] for ids in batch])
-        embeddings.index_copy_(0, places, encode(pack(batch)).to(embeddings))
+        data, batch_sizes, *_ = pack(batch)  # longest first already: no permutation is left
+        vectors = encode(PackedSequence(data, batch_sizes))
+        rows[[first_places[ids] for ids in batch]] = vectors.to("cpu", torch.float32).numpy()
     if len(distinct) < len(sources):
         repeats = [place for place, source in enumerate(sources) if place != source]
-        embeddings[torch.tensor(repeats)] = embeddings[torch.tensor([sources[place] for place in repeats])]
+        rows[repeats] = rows[[sources[place] for place in repeats]]
     return embeddings
 
 
