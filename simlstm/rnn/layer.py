@@ -36,8 +36,7 @@ def _run_with_cells(
     *rates: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     h0, c0 = states
-    noise_rates = NoiseRates(*rates)
-    noise = draw(noise_rates, seed, h0, c0, walk.rows, gate_dtype(x.dtype)) if any(noise_rates) else None
+    noise = draw(NoiseRates(*rates), seed, h0, c0, walk.rows, gate_dtype(x.dtype))
     named = [DirectionWeights.of(direction) for direction in weights]
     return differentiable.lstm_layer_with_cells(in_dtype(x, product_dtype(x)), walk, h0, c0, named, noise)
 
@@ -139,6 +138,15 @@ class LSTM(Recurrent):
         """
         output, (hT, cT) = self._forward(input, self._checked(hx))
         return output, (hT, cT)
+
+    @overload
+    def forward_with_cells(
+        self, input: PackedSequence, hx: LSTMStates | None = None
+    ) -> tuple[PackedSequence, LSTMStates, tuple[PackedSequence, ...]]: ...
+    @overload
+    def forward_with_cells(
+        self, input: Tensor | tuple[Tensor, Tensor], hx: LSTMStates | None = None
+    ) -> tuple[Tensor, LSTMStates, tuple[Tensor, ...]]: ...
 
     def forward_with_cells(
         self, input: Input, hx: LSTMStates | None = None

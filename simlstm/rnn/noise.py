@@ -33,7 +33,7 @@ class NoiseRates(NamedTuple):
 
 
 class LayerNoise(NamedTuple):
-    """What the rates come to in one layer over one batch.
+    """What the rates come to in one layer over one batch; None what is switched off.
 
     Attributes:
         h_scale: [D, B, P], sequences in packed order: the factor of h in the recurrent product, at every step.
@@ -41,9 +41,12 @@ class LayerNoise(NamedTuple):
         c_share: [D, N, H], likewise of c.
     """
 
-    h_scale: Tensor
-    h_share: Tensor
-    c_share: Tensor
+    h_scale: Tensor | None
+    h_share: Tensor | None
+    c_share: Tensor | None
+
+
+QUIET = LayerNoise(None, None, None)
 
 
 def draw(rates: NoiseRates, seed: Tensor | None, h0: Tensor, c0: Tensor, rows: int, dtype: torch.dtype) -> LayerNoise:
@@ -58,9 +61,10 @@ def draw(rates: NoiseRates, seed: Tensor | None, h0: Tensor, c0: Tensor, rows: i
         dtype: of the noise.
 
     Returns:
-        LayerNoise: random factors of mean 1 and shares of 0 or 1; or factors of 1 and shares between 0 and 1.
+        LayerNoise: random factors of mean 1, and shares of 0 or 1; or no factors, and shares between 0 and 1.
     """
     generator = None if seed is None else torch.Generator(h0.device).manual_seed(int(seed))
+    directions, _, hidden_size = c0.shape
 
     def kept(rate: float, *shape: int) -> Tensor:
         """Return for each element whether it is kept, or with which probability."""
@@ -68,11 +72,12 @@ def draw(rates: NoiseRates, seed: Tensor | None, h0: Tensor, c0: Tensor, rows: i
             return h0.new_tensor(1 - rate, dtype=dtype).expand(shape)
         return h0.new_empty(shape, dtype=dtype).bernoulli_(1 - rate, generator=generator)
 
-    dropout = rates.recurrent_dropout if generator is not None else 0.0
-    h_scale = kept(dropout, *h0.shape) / max(1 - dropout, torch.finfo(dtype).tiny)
-    directions, _, hidden_size = c0.shape
+    h_scale = None
+    if generator is not None and rates.recurrent_dropout > 0:
+        # When everything is dropped, 0 may be divided by anything.
+        h_scale = kept(rates.recurrent_dropout, *h0.shape) / (1 - rates.recurrent_dropout or 1)
     return LayerNoise(
         h_scale,
-        kept(rates.zoneout_h, directions, rows, h0.shape[2]),
-        kept(rates.zoneout_c, directions, rows, hidden_size),
+        kept(rates.zoneout_h, directions, rows, h0.shape[2]) if rates.zoneout_h > 0 else None,
+        kept(rates.zoneout_c, directions, rows, hidden_size) if rates.zoneout_c > 0 else None,
     )

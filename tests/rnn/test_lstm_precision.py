@@ -141,3 +141,25 @@ def test_cell_in_bf16(autocast):
             outputs = cell(inputs[0], tuple(inputs[1:]))
         results.append([*outputs, *torch.autograd.grad(scramble(*outputs), [*inputs, *cell.parameters()])])
     assert_as_precise_as_torchs(*results)
+
+
+@pytest.mark.parametrize("kind", ["packed", "padded", "lengths"])
+def test_autocast_brings_input_and_states_together(kind):
+    """What comes out of a layer below is bf16 under autocast; the caller's states are float32."""
+    layer = LSTM(WIDTH, 5, bidirectional=True)
+    x = torch.randn(3, 2, WIDTH).bfloat16()
+    states = tuple(torch.randn(2, 2, 5) for _ in range(2))
+    form = {
+        "packed": PackedSequence(x.flatten(0, 1), torch.tensor([2, 2, 2])),
+        "padded": x,
+        "lengths": (x, torch.tensor([3, 3])),
+    }[kind]
+    with torch.autocast("cpu", torch.bfloat16):
+        y, (hT, _) = layer(form, states)
+        expected, _ = layer(x.float(), states)
+    dtype = torch.float32 if kind == "packed" else torch.bfloat16
+    assert (getattr(y, "data", y).dtype, hT.dtype) == (dtype, dtype)
+    # The same products in bf16; h alone is rounded once more where the output is bf16.
+    torch.testing.assert_close(getattr(y, "data", y).view(3, 2, 10).bfloat16(), expected)
+    with pytest.raises(RuntimeError, match=r"hidden\[0\] must have the input's dtype torch.float64, got torch.float32"):
+        layer.double()(x.double(), states)

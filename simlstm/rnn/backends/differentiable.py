@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from simlstm.rnn.cell import advance
-from simlstm.rnn.noise import LayerNoise
+from simlstm.rnn.noise import QUIET, LayerNoise
 from simlstm.rnn.precision import gate_dtype, without_autocast
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights
@@ -27,7 +27,7 @@ def lstm_layer_with_cells(
     h0: Tensor,
     c0: Tensor,
     weights: Sequence[DirectionWeights],
-    noise: LayerNoise | None = None,
+    noise: LayerNoise = QUIET,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Run one layer over a packed batch and keep every cell state. Never below float32.
 
@@ -37,7 +37,7 @@ def lstm_layer_with_cells(
         h0: [D, B, P], initial states of D directions, sequences in packed order.
         c0: [D, B, H].
         weights: D entries, forward direction first.
-        noise: what disturbs the recurrence, if anything.
+        noise: what disturbs the recurrence.
 
     Returns:
         tuple[Tensor, Tensor, Tensor, Tensor]: y [N, D * P], the cell states [N, D * H], hT [D, B, P] and cT
@@ -50,18 +50,20 @@ def lstm_layer_with_cells(
             w_ih, w_hh, b_ih, b_hh, w_hr = parameters.to(dtype)
             rows = (x if direction == 0 else x.index_select(0, walk.reversal)).to(dtype)
             h_steps, c_steps = [h0[direction].to(dtype)], [c0[direction].to(dtype)]
-            shares = [] if noise is None else [walk.steps(share[direction]) for share in (noise.h_share, noise.c_share)]
+            h_scale, h_share, c_share = (None if part is None else part[direction] for part in noise)
+            h_shares, c_shares = (() if share is None else walk.steps(share) for share in (h_share, c_share))
             for step, from_input in enumerate(walk.steps(F.linear(rows, w_ih, b_ih))):
                 running = from_input.shape[0]
                 h_before, c_before = h_steps[-1][:running], c_steps[-1][:running]
-                recurrent = h_before if noise is None else h_before * noise.h_scale[direction, :running]
+                recurrent = h_before if h_scale is None else h_before * h_scale[:running]
                 h, c = advance(from_input + F.linear(recurrent, w_hh, b_hh), c_before)
                 if w_hr is not None:
                     h = F.linear(h, w_hr)
-                if noise is not None:
-                    # As in the paper, h comes from the c that would have been. At 0 and 1, lerp is exact.
-                    h_share, c_share = shares
-                    h, c = torch.lerp(h_before, h, h_share[step]), torch.lerp(c_before, c, c_share[step])
+                # As in the paper, h comes from the c that would have been. At 0 and 1, lerp is exact.
+                if h_shares:
+                    h = torch.lerp(h_before, h, h_shares[step])
+                if c_shares:
+                    c = torch.lerp(c_before, c, c_shares[step])
                 h_steps.append(h)
                 c_steps.append(c)
             h_states, c_states = torch.cat(h_steps), torch.cat(c_steps)
