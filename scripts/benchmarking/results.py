@@ -74,9 +74,10 @@ class LayerRow(_Record):
         sentences: In one turn; with batch 1, they run one after the other.
         packed_rows: N, tokens in one turn.
         peaks: GFLOP/s of a large matrix product at this moment, by ``dtype (library)``.
-        figures: By candidate; ``simlstm`` is ours.
+        figures: By candidate; ``simlstm`` is ours, ``simlstm prepacked`` the same with weights promised to stay.
         best_peer: The stock candidate with the lowest median.
         ratio: The best peer's seconds over ours.
+        prepacked_ratio: The best peer's seconds over those of our prepacked layer; in inference.
     """
 
     hidden_size: Count
@@ -88,6 +89,7 @@ class LayerRow(_Record):
     figures: dict[str, Figure]
     best_peer: str
     ratio: Positive
+    prepacked_ratio: Positive | None = None
 
 
 class LayerReport(_Record):

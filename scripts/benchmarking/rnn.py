@@ -1,5 +1,6 @@
 """The recurrent layer against its stock peers, on the same batches and weights, in one interleaved run."""
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -16,9 +17,11 @@ from scripts.benchmarking.peak import highest, measure_peaks, peak_of
 from scripts.benchmarking.results import Figure, LayerReport, LayerRow
 from scripts.benchmarking.torch_candidates import PackedLayer, PaddedLayer, reference_outputs
 from simlstm.rnn import LSTM
+from simlstm.rnn.prepacked import prepacked
 
 INPUT_SIZE = 300
-OURS, PACKED, PADDED, ONNX = "simlstm", "torch packed", "torch padded", "ONNX Runtime"
+OURS, PREPACKED = "simlstm", "simlstm prepacked"
+PACKED, PADDED, ONNX = "torch packed", "torch padded", "ONNX Runtime"
 
 
 def measure(
@@ -47,13 +50,14 @@ def measure(
         for batch in batches:
             made = make_batches(batch, hidden_size, mean_length)
             trainable = {OURS: PackedLayer(ours, made), PACKED: PackedLayer(stock, made)}
+            kept = copy.deepcopy(ours)  # the same layer, whose weights are promised to stay
             padded = {PADDED: PaddedLayer(stock, made)}
             optional: dict[str, Candidate] = {}
             try:
                 optional[ONNX] = OnnxLayer(stock, made)
             except MissingPackageError as reason:
                 skipped[ONNX] = str(reason)
-            inferring: dict[str, Candidate] = {**trainable, **padded, **optional}
+            inferring: dict[str, Candidate] = {**trainable, PREPACKED: PackedLayer(kept, made), **padded, **optional}
             training: dict[str, Trainable] = {**trainable, **padded}
             parity = check_candidates(inferring, reference_outputs(trainable[PACKED]))
             gradient_parity = check_gradients(training, trainable[PACKED].gradients())
@@ -64,7 +68,8 @@ def measure(
                     if backward
                     else {name: candidate.infer for name, candidate in inferring.items()}
                 )
-                measured = interleave(calls, turns=turns)
+                with prepacked(kept):
+                    measured = interleave(calls, turns=turns)
                 peaks = highest(before, measure_peaks(size=peak_size))
                 compared = gradient_parity if backward else parity
                 rows.append(layer_row(hidden_size, batch, made, measured, peaks, compared, backward=backward))
@@ -107,7 +112,9 @@ def layer_row(
             ratio=median_ratio(measurement, measured[OURS]),
             parity=parity[name],
         )
-    best = min((name for name in measured if name != OURS), key=lambda name: measured[name].median)
+    peers = [name for name in measured if name not in (OURS, PREPACKED)]
+    best = min(peers, key=lambda name: measured[name].median)
+    kept = measured.get(PREPACKED)
     return LayerRow(
         hidden_size=hidden_size,
         batch=batch,
@@ -118,4 +125,5 @@ def layer_row(
         figures=figures,
         best_peer=best,
         ratio=figures[best].ratio,
+        prepacked_ratio=None if kept is None else median_ratio(measured[best], kept),
     )

@@ -53,6 +53,8 @@ def _layer(report: LayerReport) -> list[str]:
         if rows:
             peers = [name for name in rows[0].figures if name != "simlstm"]
             header = ["H", "B", "simlstm ms", *(f"{name} ms" for name in peers), "over the best", "GFLOP/s", "of peak"]
+            if rows[0].prepacked_ratio is not None:
+                header.append("prepacked over the best")
             parts += [f"{mode.capitalize()}:", _table(header, (_layer_cells(row, peers) for row in rows))]
     parts += [f"{name} did not take part: {reason}" for name, reason in report.skipped.items()]
     return [*parts, _peaks(report.rows)]
@@ -68,6 +70,7 @@ def _layer_cells(row: LayerRow, peers: Sequence[str]) -> list[str]:
         f"**{row.ratio:.2f}**",
         f"{ours.gflops:.0f}",
         f"{ours.share_of_peak:.0%}",
+        *([] if row.prepacked_ratio is None else [f"**{row.prepacked_ratio:.2f}**"]),
     ]
 
 
