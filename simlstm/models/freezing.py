@@ -51,15 +51,13 @@ class FreshEncoder:
 
     def watch(self) -> None:
         """Note that somebody else holds the encoder from now on."""
-        if not self.watched:
-            self.watched = True
-            self._frozen = None  # it was made without the copy to compare with
+        self.watched = True
 
     def of(self, encoder: SentenceEncoder) -> FrozenEncoder | None:
         """Return the frozen form of an encoder as it is at this moment.
 
         Args:
-            encoder: The same one each time.
+            encoder: The one in use now.
 
         Returns:
             None when the encoder cannot be frozen (see ``simlstm.models.freezable``), and is to be used itself.
@@ -72,7 +70,8 @@ class FreshEncoder:
                 logger.warning("the encoder is computed as it is, not frozen: %s", reason)
             self._frozen = self._content = None
             return None
-        if self._frozen is None or not _is_content(self._content, encoder):
+        # What was frozen before anybody watched has no copy to be compared with.
+        if self._frozen is None or self._content is None or not _is_content(self._content, encoder):
             self._content = _content(encoder) if self.watched else None
             self._frozen = FrozenEncoder.from_encoder(encoder, precision=self.precision)
             logger.info("encoder frozen: %s, %s backend", self._frozen.precision, self._frozen.backend)
@@ -94,10 +93,8 @@ def _content(encoder: SentenceEncoder) -> _Content:
     return _Content(_settings(encoder), copies)
 
 
-def _is_content(content: _Content | None, encoder: SentenceEncoder) -> bool:
-    """Tell whether an encoder is still what was copied; without a copy, nothing has been able to change."""
-    if content is None:
-        return True
+def _is_content(content: _Content, encoder: SentenceEncoder) -> bool:
+    """Tell whether an encoder is still what was copied."""
     tensors = dict(encoder.named_parameters())
     return (
         content.settings == _settings(encoder)
