@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from simlstm.rnn.backends import differentiable, torch_ops
+from simlstm.rnn.backends.native import lstm as native
 from simlstm.rnn.backends.one_state import differentiable as differentiable_one_state
 from simlstm.rnn.backends.one_state import layer as one_state
 from simlstm.rnn.backends.one_state.recurrence import Recurrence
-from simlstm.rnn.backends.native import lstm as native
 from simlstm.rnn.plain_gradients import needs_plain_operations
 from simlstm.rnn.precision import product_dtype
 from simlstm.rnn.walk import PackedWalk

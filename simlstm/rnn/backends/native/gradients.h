@@ -45,12 +45,14 @@ class WeightGradients {
 
   private:
     Index gate_width() const { return blocks_ * kBlock; }
+    bool is_one_stretch() const { return layout_.rows <= kStretch; }
 
     void place(Pieces& pieces) {
         offsets_ = pieces.take<Index>(layout_.steps);
         left_input_ = pieces.take<float>(needs_input_ ? kStretch * layout_.input_size : 0);
         left_hidden_ = pieces.take<float>(needs_hidden_ ? layout_.directions * kStretch * layout_.hidden_size : 0);
-        sums_ = pieces.take<float>(layout_.directions * blocks_ * columns_ * kBlock);
+        // Sums of a single stretch are written at once: then each worker has a place for them, which stays in its cache.
+        sums_ = pieces.take<float>((is_one_stretch() ? layout_.threads : layout_.directions * blocks_) * columns_ * kBlock);
         bias_ = pieces.take<float>(layout_.directions * gate_width());
         right_ = pieces.take<float>(layout_.threads * kPanelDepth * kBlock);
         hidden_ = pieces.take<float>(layout_.threads * blocks_ * kLanes);
@@ -103,12 +105,12 @@ class WeightGradients {
     static void add_task(void* self, std::int64_t index, int worker) {
         const WeightGradients& gradients = *static_cast<WeightGradients*>(self);
         gradients.add_stretch(index / gradients.blocks_, index % gradients.blocks_,
+                              gradients.sums_ + (gradients.is_one_stretch() ? worker : index) * gradients.columns_ * kBlock,
                               gradients.right_ + worker * kPanelDepth * kBlock);
     }
 
-    void add_stretch(Index direction, Index block, float* right) const {
+    void add_stretch(Index direction, Index block, float* sums, float* right) const {
         float* bias = bias_ + (direction * blocks_ + block) * kBlock;
-        float* sums = sums_ + (direction * blocks_ + block) * columns_ * kBlock;
         Tile<1> bias_sum;
         if (start_ == 0) {
             bias_sum.clear(0);
