@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from simlstm.rnn import shortcut
 from simlstm.rnn.backends import differentiable
 from simlstm.rnn.dispatch import lstm_layer
 from simlstm.rnn.graph_layouts import WalkAtRuntime
@@ -136,6 +137,10 @@ class LSTM(Recurrent):
                 not describe the packed rows; or lengths are not int64 on the CPU, not B, or not between 0 and T.
             RuntimeError: a size does not fit; torch.nn.LSTM's messages.
         """
+        if hx is None and isinstance(input, PackedSequence) and not self._is_noisy():
+            result = shortcut.infer(self, input)
+            if result is not None:
+                return result
         output, (hT, cT) = self._forward(input, self._checked(hx))
         return output, (hT, cT)
 

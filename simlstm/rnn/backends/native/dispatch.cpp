@@ -30,12 +30,22 @@ bool runs_here(std::int64_t set) {
 }  // namespace
 
 // Changes whenever a structure or a function does: Python refuses a library that was built from other sources.
-EXPORT std::int64_t simlstm_interface() { return 2; }
+EXPORT std::int64_t simlstm_interface() { return 3; }
 
 EXPORT std::int64_t simlstm_sets() { return sizeof(kKernels) / sizeof(kKernels[0]); }
 EXPORT const char* simlstm_name(std::int64_t set) { return kKernels[set]->name; }
 EXPORT std::int64_t simlstm_lanes(std::int64_t set) { return kKernels[set]->lanes; }
 EXPORT bool simlstm_runs_here(std::int64_t set) { return runs_here(set); }
+
+// Whether batch sizes [steps] are positive, never grow, and sum to rows.
+EXPORT bool simlstm_describes(const std::int64_t* batch_sizes, std::int64_t steps, std::int64_t rows) {
+    std::int64_t sum = 0;
+    for (std::int64_t t = 0; t < steps; ++t) {
+        if (batch_sizes[t] < 1 || (t > 0 && batch_sizes[t] > batch_sizes[t - 1])) return false;
+        sum += batch_sizes[t];
+    }
+    return steps > 0 && sum == rows;
+}
 
 EXPORT bool simlstm_pack(std::int64_t set, const PackCall* call) { return kKernels[set]->pack(*call); }
 EXPORT bool simlstm_forward(std::int64_t set, const ForwardCall* call) { return kKernels[set]->forward(*call); }

@@ -110,8 +110,10 @@ class Forward {
         const Index hidden = layout_.hidden_size, padded = blocks_ * kLanes;
         float* cells = cells_ + worker * tiling_.rows * padded;
         for (Index i = 0; i < tile.end - tile.first; ++i) {
-            const float* c0 = call_.c0 + (tile.direction * layout_.sequences + tile.first + i) * hidden;
-            for (Index unit = 0; unit < padded; ++unit) cells[i * padded + unit] = unit < hidden ? c0[unit] : 0.0f;
+            const Index state = (tile.direction * layout_.sequences + tile.first + i) * hidden;
+            for (Index unit = 0; unit < padded; ++unit) {
+                cells[i * padded + unit] = call_.c0 != nullptr && unit < hidden ? call_.c0[state + unit] : 0.0f;
+            }
         }
         Index* rows = input_rows_ + worker * most_input_rows();
         float* scratch = gate_scratch_ + worker * most_input_rows() * gate_width();
@@ -179,11 +181,13 @@ class Forward {
     void step(const TileWalk& walk, Index t, bool backward, float* scratch, float* cells) const {
         const Index hidden = layout_.hidden_size, direction = walk.direction;
         const Index running = walk.running(t), before = walk.before(t), ran = walk.running(before);
+        // Sequences that start from zeros have nothing to multiply at their first step.
+        const Index multiplied = call_.h0 == nullptr && ran < running ? ran : running;
         for (Index place = 0; place < blocks_; ++place) {
             const Index block = backward ? blocks_ - 1 - place : place;
             const float* panel = weights_ + order_.hidden(direction, block) * kBlock;
             each_panel(hidden, [&](Index start, Index depth) {
-                each_group(running, [&](auto size, Index first) {
+                each_group(multiplied, [&](auto size, Index first) {
                     constexpr int kRows = decltype(size)::value;
                     Tile<kRows> tile;
                     const float* left[kRows];
@@ -196,30 +200,42 @@ class Forward {
                         tile.read(r, gates[r]);
                     }
                     tile.multiply_add_panel(left, 1, depth, panel + start * kBlock);
-                    if (start + depth < hidden) {
-                        for (int r = 0; r < kRows; ++r) tile.write(r, gates[r]);
-                        return;
-                    }
                     for (int r = 0; r < kRows; ++r) {
-                        const Index row = walk.row(t, first + r);
-                        float* cell = cells + (first + r) * blocks_ * kLanes + block * kLanes;
-                        const Vector input = sigmoid(tile.sum[r][0]), forget = sigmoid(tile.sum[r][1]);
-                        const Vector candidate = hyperbolic_tangent(tile.sum[r][2]), output = sigmoid(tile.sum[r][3]);
-                        const Vector c = multiply_add(forget, load(cell), multiply(input, candidate));
-                        const Vector h = multiply(output, hyperbolic_tangent(c));
-                        store(cell, c);
-                        store_first(call_.y + row * output_width_ + direction * hidden + block * kLanes, h, hidden - block * kLanes);
-                        if (call_.gates != nullptr) {
-                            store(gates[r], input);
-                            store(gates[r] + kLanes, forget);
-                            store(gates[r] + 2 * kLanes, candidate);
-                            store(gates[r] + 3 * kLanes, output);
-                            store(call_.cells + ((direction * layout_.rows + row) * blocks_ + block) * kLanes, c);
+                        if (start + depth < hidden) {
+                            tile.write(r, gates[r]);
+                        } else {
+                            activate(tile, r, walk, t, first + r, block, gates[r], cells);
                         }
                     }
                 });
             });
+            for (Index i = multiplied; i < running; ++i) {
+                float* gates = gates_of(direction, walk.row(t, i), scratch, i) + block * kBlock;
+                Tile<1> tile;
+                tile.read(0, gates);
+                activate(tile, 0, walk, t, i, block, gates, cells);
+            }
         }
+    }
+
+    // From the gates' pre-activations in row r of the tile to the new states of sequence first + i.
+    template <int Rows>
+    INLINE void activate(const Tile<Rows>& tile, int r, const TileWalk& walk, Index t, Index i, Index block, float* gates,
+                         float* cells) const {
+        const Index hidden = layout_.hidden_size, row = walk.row(t, i);
+        float* cell = cells + (i * blocks_ + block) * kLanes;
+        const Vector input = sigmoid(tile.sum[r][0]), forget = sigmoid(tile.sum[r][1]);
+        const Vector candidate = hyperbolic_tangent(tile.sum[r][2]), output = sigmoid(tile.sum[r][3]);
+        const Vector c = multiply_add(forget, load(cell), multiply(input, candidate));
+        const Vector h = multiply(output, hyperbolic_tangent(c));
+        store(cell, c);
+        store_first(call_.y + row * output_width_ + walk.direction * hidden + block * kLanes, h, hidden - block * kLanes);
+        if (call_.gates == nullptr) return;
+        store(gates, input);
+        store(gates + kLanes, forget);
+        store(gates + 2 * kLanes, candidate);
+        store(gates + 3 * kLanes, output);
+        store(call_.cells + ((walk.direction * layout_.rows + row) * blocks_ + block) * kLanes, c);
     }
 
     const ForwardCall& call_;

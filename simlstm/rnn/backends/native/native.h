@@ -33,8 +33,8 @@ struct ForwardCall {
     const float* packed;    // the weights as PackCall wrote them, or null: then they are packed first
     const float* x;         // [N, I], rows x_stride apart
     std::int64_t x_stride;
-    const float* h0;        // [D, B, H]
-    const float* c0;        // [D, B, H]
+    const float* h0;        // [D, B, H], or null for zeros
+    const float* c0;        // [D, B, H], or null for zeros
     float* y;               // [N, D * H]
     float* hT;              // [D, B, H]
     float* cT;              // [D, B, H]

@@ -120,7 +120,7 @@ class FoldCall(Structure):
 
 
 # What a library must answer for this file to describe its structures.
-INTERFACE = 2
+INTERFACE = 3
 
 SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "simlstm_interface": (c_int64, ()),
@@ -128,6 +128,7 @@ SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "simlstm_name": (ctypes.c_char_p, (c_int64,)),
     "simlstm_lanes": (c_int64, (c_int64,)),
     "simlstm_runs_here": (ctypes.c_bool, (c_int64,)),
+    "simlstm_describes": (ctypes.c_bool, (c_void_p, c_int64, c_int64)),
     "simlstm_pack": (ctypes.c_bool, (c_int64, POINTER(PackCall))),
     "simlstm_forward": (ctypes.c_bool, (c_int64, POINTER(ForwardCall))),
     "simlstm_backward": (ctypes.c_bool, (c_int64, POINTER(BackwardCall))),
