@@ -50,12 +50,13 @@ std::vector<float> compute(const Kernels& kernels, std::int64_t threads) {
     if (!kernels.forward(forward)) std::abort();
 
     std::vector<float> d_gates(gates.size()), dx(x.size()), dh0(h0.size()), dc0(h0.size());
-    std::vector<float> dw_ih(kDirections * w_ih.size()), dw_hh(kDirections * w_hh.size()), db(kDirections * bias.size());
+    std::vector<float> dw_ih(kDirections * w_ih.size()), dw_hh(kDirections * w_hh.size()), db(2 * kDirections * bias.size());
     BackwardCall backward{};
     backward.layout = layout;
     for (std::int64_t d = 0; d < kDirections; ++d) {
         backward.weights[d] = forward.weights[d];
-        backward.gradients[d] = {dw_ih.data() + d * w_ih.size(), dw_hh.data() + d * w_hh.size(), db.data() + d * bias.size()};
+        backward.gradients[d] = {dw_ih.data() + d * w_ih.size(), dw_hh.data() + d * w_hh.size(), db.data() + 2 * d * bias.size(),
+                                 db.data() + (2 * d + 1) * bias.size()};
     }
     backward.x = x.data();
     backward.x_stride = kInput;

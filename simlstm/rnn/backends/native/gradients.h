@@ -140,7 +140,8 @@ class WeightGradients {
         const float* hidden_sums = sums + (needs_input_ ? layout_.input_size : 0) * kBlock;
         if (targets.w_ih != nullptr) write(sums, layout_.input_size, block, targets.w_ih);
         if (targets.w_hh != nullptr) write(hidden_sums, layout_.hidden_size, block, targets.w_hh);
-        if (targets.bias != nullptr) write(bias, 1, block, targets.bias);
+        if (targets.b_ih != nullptr) write(bias, 1, block, targets.b_ih);
+        if (targets.b_hh != nullptr) write(bias, 1, block, targets.b_hh);
     }
 
     void add_columns(const float* left, Index columns, Index first_row, Index depth, const float* right, bool is_first,

@@ -18,7 +18,8 @@ bool backward(const BackwardCall& call) {
     bool needs_weights = false;
     for (Index d = 0; d < call.layout.directions; ++d) {
         const DirectionGradients& gradients = call.gradients[d];
-        needs_weights = needs_weights || gradients.w_ih != nullptr || gradients.w_hh != nullptr || gradients.bias != nullptr;
+        needs_weights = needs_weights || gradients.w_ih != nullptr || gradients.w_hh != nullptr || gradients.b_ih != nullptr ||
+                        gradients.b_hh != nullptr;
     }
     if (needs_weights && !WeightGradients(call).run()) return false;
     return call.dx == nullptr || InputGradient(call).run();

@@ -10,7 +10,7 @@ from torch import Tensor
 from simlstm.rnn.backends import differentiable
 from simlstm.rnn.backends.native import prepacked
 from simlstm.rnn.backends.native.library import Kernels, kernels
-from simlstm.rnn.backends.native.structures import BackwardCall, ForwardCall, Layout
+from simlstm.rnn.backends.native.structures import BackwardCall, DirectionGradients, ForwardCall, Layout
 from simlstm.rnn.backends.native.weights import point_to_weights
 from simlstm.rnn.plain_gradients import differentiable_gradients
 from simlstm.rnn.walk import PackedWalk
@@ -162,21 +162,15 @@ def _backward(
     alive = point_to_weights(call.weights, weights)
     d_flat: list[Tensor | None] = []
     for direction, w in enumerate(weights):
-        need_w_ih, need_w_hh, need_b_ih, need_b_hh, _ = need_flat[_FIELDS * direction : _FIELDS * (direction + 1)]
-        dw_ih = torch.empty(w.w_ih.shape) if need_w_ih else None
-        dw_hh = torch.empty(w.w_hh.shape) if need_w_hh else None
-        db = torch.empty(4 * hidden_size) if need_b_ih or need_b_hh else None
-        gradients = call.gradients[direction]
-        gradients.w_ih, gradients.w_hh, gradients.bias = _pointer(dw_ih), _pointer(dw_hh), _pointer(db)
-        # Two parameters may not share a gradient: whoever changes one in place would change both.
-        db_hh = db.clone() if db is not None and need_b_ih and need_b_hh else db
-        d_flat += [dw_ih, dw_hh, db if need_b_ih else None, db_hh if need_b_hh else None, None]
+        wanted = need_flat[_FIELDS * direction : _FIELDS * (direction + 1)]
+        gradients = [
+            None if tensor is None or not is_wanted else torch.empty(tensor.shape)
+            for tensor, is_wanted in zip(w, wanted, strict=True)
+        ]
+        call.gradients[direction] = DirectionGradients(*map(_pointer, gradients[:4]))
+        d_flat += gradients
     chosen.run("simlstm_backward", call)
     del alive
-    for start in range(0, len(d_flat), _FIELDS):
-        db_ih, db_hh = d_flat[start + 2 : start + 4]
-        if db_ih is not None and db_hh is not None:
-            db_hh.copy_(db_ih)
     return [dx, dh0, dc0 if need_c0 else None, *d_flat]
 
 

@@ -55,7 +55,8 @@ struct PackCall {
 struct DirectionGradients {
     float* w_ih;  // [4H, I] or null
     float* w_hh;  // [4H, H] or null
-    float* bias;  // [4H] or null
+    float* b_ih;  // [4H] or null
+    float* b_hh;  // [4H] or null: the same numbers once more, because two parameters may not share a gradient
 };
 
 struct BackwardCall {

@@ -60,7 +60,7 @@ class PackCall(Structure):
 class DirectionGradients(Structure):
     """Where the gradients of the weights of one direction go; None where none is wanted."""
 
-    _fields_ = (("w_ih", c_void_p), ("w_hh", c_void_p), ("bias", c_void_p))
+    _fields_ = (("w_ih", c_void_p), ("w_hh", c_void_p), ("b_ih", c_void_p), ("b_hh", c_void_p))
 
 
 class BackwardCall(Structure):
@@ -120,7 +120,7 @@ class FoldCall(Structure):
 
 
 # What a library must answer for this file to describe its structures.
-INTERFACE = 3
+INTERFACE = 4
 
 SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
     "simlstm_interface": (c_int64, ()),
