@@ -191,12 +191,13 @@ class WeightGradients {
     float *left_input_ = nullptr, *left_hidden_ = nullptr, *sums_ = nullptr, *bias_ = nullptr, *right_ = nullptr, *hidden_ = nullptr;
 };
 
-// dx = sum over directions of d_gates W_ih; a task owns some rows.
+// dx = sum over directions of d_gates W_ih; a task owns a group of columns of some rows. When all rows are one task's,
+// it packs its own weights, into the cache of the core that uses them.
 class InputGradient {
   public:
     explicit InputGradient(const BackwardCall& call)
         : call_(call), layout_(call.layout), gate_width_(blocks_of(layout_.hidden_size) * kBlock),
-          groups_(column_groups(layout_.input_size)) {}
+          groups_(column_groups(layout_.input_size)), tiles_((layout_.rows + kInputGradientRows - 1) / kInputGradientRows) {}
 
     bool run() {
         Pieces measured(nullptr);
@@ -205,67 +206,71 @@ class InputGradient {
         if (memory == nullptr) return false;
         Pieces pieces(memory);
         place(pieces);
-        run_tasks(layout_.directions * groups_, layout_.threads, pack_task, this);
-        run_tasks((layout_.rows + kInputGradientRows - 1) / kInputGradientRows, layout_.threads, rows_task, this);
+        if (!packs_as_it_goes()) run_tasks(layout_.directions * groups_, layout_.threads, pack_task, this);
+        run_tasks(tiles_ * groups_, layout_.threads, columns_task, this);
         return true;
     }
 
   private:
+    bool packs_as_it_goes() const { return tiles_ == 1; }
+    Index panel_size() const { return gate_width_ * kBlock; }
+
     void place(Pieces& pieces) {
-        packed_ = pieces.take<float>(layout_.directions * groups_ * gate_width_ * kBlock);
+        packed_ = pieces.take<float>((packs_as_it_goes() ? layout_.threads : layout_.directions * groups_) * panel_size());
         scratch_ = pieces.take<float>(layout_.threads * kInputGradientRows * kBlock);
+    }
+
+    void pack(Index direction, Index group, float* panel) const {
+        pack_columns(call_.weights[direction].w_ih, layout_.input_size, layout_.hidden_size, group, panel);
     }
 
     static void pack_task(void* self, std::int64_t index, int) {
         const InputGradient& gradient = *static_cast<InputGradient*>(self);
-        const Index direction = index / gradient.groups_, group = index % gradient.groups_;
-        pack_columns(gradient.call_.weights[direction].w_ih, gradient.layout_.input_size, gradient.layout_.hidden_size, group,
-                     gradient.packed_ + index * gradient.gate_width_ * kBlock);
+        gradient.pack(index / gradient.groups_, index % gradient.groups_, gradient.packed_ + index * gradient.panel_size());
     }
 
-    static void rows_task(void* self, std::int64_t index, int worker) {
+    static void columns_task(void* self, std::int64_t index, int worker) {
         const InputGradient& gradient = *static_cast<InputGradient*>(self);
-        const Index first = index * kInputGradientRows, left = gradient.layout_.rows - first;
-        gradient.write_rows(first, left < kInputGradientRows ? left : kInputGradientRows,
-                            gradient.scratch_ + worker * kInputGradientRows * kBlock);
+        gradient.write_columns(index / gradient.groups_ * kInputGradientRows, index % gradient.groups_, worker);
     }
 
-    void write_rows(Index first_row, Index count, float* scratch) const {
-        const Index columns = layout_.input_size;
-        for (Index group = 0; group < groups_; ++group) {
-            for (Index direction = 0; direction < layout_.directions; ++direction) {
-                const float* panel = packed_ + (direction * groups_ + group) * gate_width_ * kBlock;
-                each_panel(gate_width_, [&](Index start, Index depth) {
-                    each_group(count, [&](auto size, Index first) {
-                        constexpr int kRows = decltype(size)::value;
-                        Tile<kRows> tile;
-                        const float* left[kRows];
-                        for (int r = 0; r < kRows; ++r) {
-                            left[r] = call_.d_gates + (direction * layout_.rows + first_row + first + r) * gate_width_ + start;
-                            if (direction == 0 && start == 0) {
-                                tile.clear(r);
-                            } else {
-                                tile.read(r, scratch + (first + r) * kBlock);
-                            }
+    void write_columns(Index first_row, Index group, int worker) const {
+        const Index columns = layout_.input_size, left_over = layout_.rows - first_row;
+        const Index count = left_over < kInputGradientRows ? left_over : kInputGradientRows;
+        float* scratch = scratch_ + worker * kInputGradientRows * kBlock;
+        for (Index direction = 0; direction < layout_.directions; ++direction) {
+            float* panel = packed_ + (packs_as_it_goes() ? worker : direction * groups_ + group) * panel_size();
+            if (packs_as_it_goes()) pack(direction, group, panel);
+            each_panel(gate_width_, [&](Index start, Index depth) {
+                each_group(count, [&](auto size, Index first) {
+                    constexpr int kRows = decltype(size)::value;
+                    Tile<kRows> tile;
+                    const float* left[kRows];
+                    for (int r = 0; r < kRows; ++r) {
+                        left[r] = call_.d_gates + (direction * layout_.rows + first_row + first + r) * gate_width_ + start;
+                        if (direction == 0 && start == 0) {
+                            tile.clear(r);
+                        } else {
+                            tile.read(r, scratch + (first + r) * kBlock);
                         }
-                        tile.multiply_add_panel(left, 1, depth, panel + start * kBlock);
-                        for (int r = 0; r < kRows; ++r) tile.write(r, scratch + (first + r) * kBlock);
-                    });
+                    }
+                    tile.multiply_add_panel(left, 1, depth, panel + start * kBlock);
+                    for (int r = 0; r < kRows; ++r) tile.write(r, scratch + (first + r) * kBlock);
                 });
-            }
-            for (Index i = 0; i < count; ++i) {
-                float* dx = call_.dx + (first_row + i) * columns + group * kBlock;
-                for (int j = 0; j < 4; ++j) {
-                    const Index left = columns - group * kBlock - j * kLanes;
-                    if (left > 0) store_first(dx + j * kLanes, load(scratch + i * kBlock + j * kLanes), left);
-                }
+            });
+        }
+        for (Index i = 0; i < count; ++i) {
+            float* dx = call_.dx + (first_row + i) * columns + group * kBlock;
+            for (int j = 0; j < 4; ++j) {
+                const Index there = columns - group * kBlock - j * kLanes;
+                if (there > 0) store_first(dx + j * kLanes, load(scratch + i * kBlock + j * kLanes), there);
             }
         }
     }
 
     const BackwardCall& call_;
     const Layout& layout_;
-    const Index gate_width_, groups_;
+    const Index gate_width_, groups_, tiles_;
     float *packed_ = nullptr, *scratch_ = nullptr;
 };
 
