@@ -1,10 +1,12 @@
 """One colour for each name, the same in every plot."""
 
-# Blue, orange, green, grey of Okabe and Ito, told apart by colour-blind readers, too.
+# Colours of Okabe and Ito, told apart by colour-blind readers, too.
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072b2", "#e69f00", "#009e73", "#999999"
+_LIGHT_BLUE = "#56b4e9"  # theirs, too
 COLOURS = {
     "simlstm": _BLUE,
     "torch packed": _ORANGE,
+    "simlstm prepacked": _LIGHT_BLUE,
     "torch padded": _GREEN,
     "ONNX Runtime": _GREY,
     "float32": _BLUE,

@@ -16,8 +16,7 @@ from scripts.benchmarking.optional import MissingPackageError
 from scripts.benchmarking.peak import highest, measure_peaks, peak_of
 from scripts.benchmarking.results import Figure, LayerReport, LayerRow
 from scripts.benchmarking.torch_candidates import PackedLayer, PaddedLayer, reference_outputs
-from simlstm.rnn import LSTM
-from simlstm.rnn.prepacked import prepacked
+from simlstm.rnn import LSTM, prepacked
 
 INPUT_SIZE = 300
 OURS, PREPACKED = "simlstm", "simlstm prepacked"

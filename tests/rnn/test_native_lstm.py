@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from native_cases import INSTRUCTION_SETS, exact, native, needs_library, output_gradients, random_case, worst
 from torch.nn.utils.rnn import pack_sequence
 
-from simlstm.rnn import LSTM
+from simlstm.rnn import LSTM, prepacked
 from simlstm.rnn.backends.native import forced
 from simlstm.rnn.backends.native.lstm import can_run, lstm_layer
-from simlstm.rnn.prepacked import prepacked
 from simlstm.rnn.walk import PackedWalk
 
 pytestmark = [needs_library, pytest.mark.parametrize("instruction_set", INSTRUCTION_SETS)]

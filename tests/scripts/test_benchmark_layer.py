@@ -123,7 +123,12 @@ def test_without_onnx_runtime_the_others_are_measured(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     report = rnn.measure([HIDDEN], [2], mean_length=3.0, turns=2, peak_size=16)
     assert "simlstm[bench]" in report.skipped["ONNX Runtime"]
-    assert [set(row.figures) for row in report.rows] == [{"simlstm", "torch packed", "torch padded"}] * 2
+    inference, training = report.rows
+    assert set(training.figures) == {"simlstm", "torch packed", "torch padded"}
+    assert set(inference.figures) == {"simlstm prepacked", *training.figures}
+    assert inference.best_peer.startswith("torch")
+    assert inference.prepacked_ratio is not None
+    assert training.prepacked_ratio is None
 
 
 def test_a_wrong_layer_of_ours_stops_the_measurement(monkeypatch: pytest.MonkeyPatch):
