@@ -51,6 +51,7 @@ class Frozen {
         scratch_ = pieces.take<float>(layout_.threads * tiling_.rows * kBlock);
         cells_ = pieces.take<float>(layout_.threads * tiling_.rows * padded());
         states_ = pieces.take<State>(layout_.threads * 2 * tiling_.rows * padded());
+        tables_ = pieces.take<const Entry*>(layout_.threads * 2 * tiling_.rows);
     }
 
     static void walk_task(void* self, std::int64_t index, int worker) {
@@ -63,20 +64,35 @@ class Frozen {
         float* cells = cells_ + worker * tiling_.rows * padded();
         State* states = states_ + worker * 2 * tiling_.rows * padded();
         for (Index i = 0; i < (tile.end - tile.first) * padded(); ++i) cells[i] = 0.0f;
+        const Entry** tables = tables_ + worker * 2 * tiling_.rows;
+        find_entries(tile, tile.step(0), tables);
         for (Index s = 0; s < tile.steps; ++s) {
-            State* read = states + (s % 2) * tiling_.rows * padded();
+            const Entry** current = tables + (s % 2) * tiling_.rows;
+            const Entry** next = tables + ((s + 1) % 2) * tiling_.rows;
+            const Index coming = s + 1 < tile.steps ? tile.running(tile.step(s + 1)) : 0;
+            if (coming > 0) find_entries(tile, tile.step(s + 1), next);
+            const State* read = states + (s % 2) * tiling_.rows * padded();
             State* write = states + ((s + 1) % 2) * tiling_.rows * padded();
-            step(tile, tile.step(s), read, write, cells, scratch);
+            step(tile, tile.step(s), current, next, coming, read, write, cells, scratch);
         }
     }
 
-    INLINE const Entry* entries(Index direction, Index row) const {
-        const Index id = call_.ids == nullptr ? row : call_.ids[row];
-        return static_cast<const Entry*>(call_.table) + (id * layout_.directions + direction) * blocks_ * kBlock;
+    // Notes where the entries of the sequences that run at a step begin.
+    void find_entries(const TileWalk& walk, Index t, const Entry** tables) const {
+        for (Index i = 0; i < walk.running(t); ++i) {
+            const Index row = walk.row(t, i), id = call_.ids == nullptr ? row : call_.ids[row];
+            tables[i] = static_cast<const Entry*>(call_.table) + (id * layout_.directions + walk.direction) * blocks_ * kBlock;
+        }
     }
 
-    void step(const TileWalk& walk, Index t, const State* read, State* write, float* cells, float* scratch) const {
-        const Index running = walk.running(t), ran = walk.running(walk.before(t));
+    // The table is far larger than any cache, and its rows come in no order: ask for the entries of the next block early.
+    INLINE static void fetch(const Entry* entries) {
+        for (Index i = 0; i < kBlock; i += 64 / static_cast<Index>(sizeof(Entry))) __builtin_prefetch(entries + i);
+    }
+
+    void step(const TileWalk& walk, Index t, const Entry* const* tables, const Entry* const* next, Index coming, const State* read,
+              State* write, float* cells, float* scratch) const {
+        const Index running = walk.running(t), ran = walk.running(walk.before(t)), will_run = walk.running(walk.after(t));
         const Index going_on = ran < running ? ran : running;  // who has an h to multiply; the others start from zeros
         const Index depth = padded_depth<Path>(layout_.hidden_size);
         for (Index block = 0; block < blocks_; ++block) {
@@ -90,9 +106,9 @@ class Frozen {
                     const Entry* table[kRows];
                     for (int r = 0; r < kRows; ++r) {
                         left[r] = read + (first + r) * padded() + start * Path::kTogether;
-                        table[r] = entries(walk.direction, walk.row(t, first + r)) + block * kBlock;
-                        __builtin_prefetch(table[r] + kBlock);
+                        table[r] = tables[first + r] + block * kBlock;
                         if (start == 0) {
+                            if (block + 1 < blocks_) fetch(table[r] + kBlock);
                             sums.begin(r, table[r]);
                         } else {
                             sums.read(r, scratch + (first + r) * kBlock);
@@ -100,27 +116,29 @@ class Frozen {
                     }
                     sums.multiply(left, length, head + Path::kHeadBytes + start * kPanelRowBytes);
                     for (int r = 0; r < kRows; ++r) {
+                        const Index i = first + r;
                         if (start + length < depth) {
-                            sums.write(r, scratch + (first + r) * kBlock);
+                            sums.write(r, scratch + i * kBlock);
                             continue;
                         }
                         Vector gates[4];
                         for (int j = 0; j < 4; ++j) gates[j] = sums.gate(r, j, table[r], head);
-                        finish(walk, t, first + r, block, gates, write, cells);
+                        finish(walk, t, i, false, i >= will_run, block, gates, write, cells);
                     }
                 });
             });
             for (Index i = going_on; i < running; ++i) {
-                const Entry* table = entries(walk.direction, walk.row(t, i)) + block * kBlock;
                 Vector gates[4];
-                for (int j = 0; j < 4; ++j) gates[j] = load_entries(table + j * kLanes);
-                finish(walk, t, i, block, gates, write, cells);
+                for (int j = 0; j < 4; ++j) gates[j] = load_entries(tables[i] + block * kBlock + j * kLanes);
+                finish(walk, t, i, true, i >= will_run, block, gates, write, cells);
             }
         }
+        for (Index i = 0; i < coming; ++i) fetch(next[i]);
     }
 
     // Activates the gates of one row, moves its cell state, and hands h to whoever wants it.
-    INLINE void finish(const TileWalk& walk, Index t, Index i, Index block, const Vector* gates, State* write, float* cells) const {
+    INLINE void finish(const TileWalk& walk, Index t, Index i, bool is_first, bool is_last, Index block, const Vector* gates,
+                       State* write, float* cells) const {
         float* cell = cells + i * padded() + block * kLanes;
         const Vector input = Path::sigmoid(gates[0]), forget = Path::sigmoid(gates[1]);
         const Vector candidate = Path::tanh(gates[2]), output = Path::sigmoid(gates[3]);
@@ -129,10 +147,8 @@ class Frozen {
         store(cell, c);
         Path::store_state(write + i * padded() + block * kLanes, h);
         const Index unit = block * kLanes, units = layout_.hidden_size - unit;
-        const Index column = walk.direction * layout_.hidden_size + unit;
+        const Index column = walk.direction * layout_.hidden_size + unit, place = (walk.first + i) * output_width_ + column;
         if (call_.y != nullptr) store_first(call_.y + walk.row(t, i) * output_width_ + column, h, units);
-        const Index place = (walk.first + i) * output_width_ + column;
-        const bool is_first = i >= walk.running(walk.before(t));
         if (call_.maximum != nullptr) {
             float* target = call_.maximum + place;
             store_first(target, is_first ? h : maximum(load_first(target, units), h), units);
@@ -141,7 +157,7 @@ class Frozen {
             float* target = call_.total + place;
             store_first(target, is_first ? h : add(load_first(target, units), h), units);
         }
-        if (call_.last != nullptr && i >= walk.running(walk.after(t))) store_first(call_.last + place, h, units);
+        if (call_.last != nullptr && is_last) store_first(call_.last + place, h, units);
     }
 
     const FrozenCall& call_;
@@ -151,6 +167,7 @@ class Frozen {
     Index* offsets_ = nullptr;
     float *scratch_ = nullptr, *cells_ = nullptr;
     State* states_ = nullptr;
+    const Entry** tables_ = nullptr;
 };
 
 // table = W_ih x + b_ih + b_hh for every row of x; a task owns some rows.
