@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from simlstm.rnn.plain_gradients import differentiable_gradients, needs_plain_operations
+from simlstm.rnn.plain_gradients import are_batched, differentiable_gradients, needs_plain_operations
 from simlstm.rnn.precision import cast_like, gate_dtype, product_dtype, without_autocast
 
 
@@ -63,7 +63,7 @@ class _CellFunction(torch.autograd.Function):
         *inputs, gates, c = ctx.saved_tensors
         needed = ctx.needs_input_grad[:-1]
         with without_autocast(gates.device):
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() or are_batched((dh, dc)):
                 gradients = differentiable_gradients(_plain_step, inputs, needed, (dh, dc))
             else:
                 gradients = _step_gradients(inputs, needed, gates, c, dh, dc, ctx.products)
@@ -118,7 +118,7 @@ def _step_gradients(
         operand.t() @ x.to(products) if need_w_ih else None,
         operand.t() @ h0.to(products) if need_w_hh else None,
         db if need_b_ih else None,
-        db if need_b_hh else None,
+        db.clone() if db is not None and need_b_hh else None,
     ]
 
 

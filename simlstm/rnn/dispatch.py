@@ -33,7 +33,7 @@ def lstm_layer(
     if needs_plain_operations():
         return differentiable.lstm_layer(x, walk, h0, c0, weights)
     products = product_dtype(x)
-    if products == x.dtype and native.can_run(x, h0, c0, weights):
+    if products == x.dtype and native.can_run(x, walk, h0, c0, weights):
         return native.lstm_layer(x, walk, h0, c0, weights)
     return torch_ops.lstm_layer(x, walk, h0, c0, weights, products)
 

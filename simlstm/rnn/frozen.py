@@ -24,11 +24,16 @@ def freeze_layer(w_hh: Sequence[Tensor], precision: Precision, backend: Backend)
         backend: as ``frozen_backend`` names it.
 
     Raises:
+        ValueError: there is no such backend.
         RuntimeError: the native kernels were asked for and are not there.
     """
-    if backend == "native":
-        return native.FrozenRecurrence(w_hh, precision)
-    return frozen_ops.FrozenRecurrence(w_hh, precision)
+    match backend:
+        case "native":
+            return native.FrozenRecurrence(w_hh, precision)
+        case "torch":
+            return frozen_ops.FrozenRecurrence(w_hh, precision)
+        case _:
+            raise ValueError(f"backend must be native or torch, got {backend!r}")
 
 
 def frozen_backend() -> Backend:

@@ -216,7 +216,7 @@ class LSTM(Recurrent):
         seed, rates = None, NoiseRates()
         if self._is_noisy():
             rates = self._noise_rates()
-            seed = torch.randint(2**63 - 1, ()) if self.training else None
+            seed = torch.randint(2**63 - 1, (), device="cpu") if self.training else None
         if isinstance(walk, PackedWalk):
             return _run_with_cells(x, walk, states, self._layer_weights(layer), seed, *rates)
         return self._apply_operator(_OPERATOR_WITH_CELLS, layer, x, walk, states, seed, *rates)

@@ -51,3 +51,16 @@ def needs_plain_operations() -> bool:
     These are torch.func's (grad, vmap, jvp, ...) and forward-mode differentiation.
     """
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def are_operations_recorded() -> bool:
+    """Return whether somebody follows or replaces torch operations, so that they must be used and nothing else.
+
+    A tracer (torch.jit.trace, make_fx) would record results without what made them, fake tensors have no memory.
+    """
+    return torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack() > 0
+
+
+def are_batched(gradients: Sequence[Tensor | None]) -> bool:
+    """Return whether many gradients were sent at once (``is_grads_batched``), which no operation in place can take."""
+    return any(gradient is not None and torch._C._functorch.is_legacy_batchedtensor(gradient) for gradient in gradients)

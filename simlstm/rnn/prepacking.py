@@ -31,5 +31,5 @@ def prepacked(layer: LSTM) -> Iterator[None]:
         [DirectionWeights.of(parameters) for parameters in layer._layer_weights(number)]
         for number in range(layer.num_layers)
     ]
-    with native.keep(layer, layers):
+    with native.keep(layers):
         yield

@@ -91,7 +91,7 @@ class RaggedLayout:
         self._shape, self._dtype = x.shape[:2], dtype
         stride_of_step, stride_of_sequence = (1, x.shape[1]) if batch_first else (x.shape[1], 1)
         ordered, order = lengths.sort(descending=True, stable=True)
-        steps = torch.arange(longest).unsqueeze(1)
+        steps = torch.arange(longest, device="cpu").unsqueeze(1)
         runs = steps < ordered  # [longest, B]: read row by row, the packed rows
         places = (steps * stride_of_step + order * stride_of_sequence)[runs]
         self.sequences = lengths.shape[0]

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn.backends.native import prepacked
-from simlstm.rnn.plain_gradients import needs_plain_operations
+from simlstm.rnn.plain_gradients import are_operations_recorded, needs_plain_operations
 from simlstm.rnn.precision import product_dtype
 
 
@@ -24,7 +24,9 @@ def infer(module: nn.RNNBase, input: PackedSequence) -> tuple[PackedSequence, tu
         RuntimeError: the weights were changed while they were prepacked.
     """
     layers = prepacked.layers_of(module)
-    if layers is None or torch.is_grad_enabled() or torch.compiler.is_compiling() or needs_plain_operations():
+    if layers is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return None
+    if needs_plain_operations() or are_operations_recorded():
         return None
     x, batch_sizes, _, unsorted_indices = input
     if product_dtype(x) != x.dtype or (module.training and module.dropout > 0):

@@ -24,7 +24,7 @@ class PackedWalk:
         device: where the row numbers are needed.
 
     Raises:
-        ValueError: there is no step, or a step runs more sequences than the step before it.
+        ValueError: there is no step, a step runs more sequences than the step before it, or fewer than none.
     """
 
     batch_sizes: tuple[int, ...]
@@ -33,6 +33,8 @@ class PackedWalk:
     def __post_init__(self) -> None:
         if not self.batch_sizes:
             raise ValueError("batch_sizes must hold at least one step, got none")
+        if self.batch_sizes[-1] < 0:
+            raise ValueError(f"batch_sizes must not be negative, got {self.batch_sizes[-1]} in the last step")
         for step, (before, after) in enumerate(pairwise(self.batch_sizes), start=1):
             if after > before:
                 raise ValueError(f"batch_sizes must never grow, got {before} then {after} at step {step}")
@@ -93,24 +95,24 @@ class PackedWalk:
     @cached_property
     def _offset_and_length(self) -> tuple[Tensor, Tensor]:
         """The first row of each step [T], and the length of each sequence [B], int64 on the CPU."""
-        sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
+        sizes = torch.tensor(self.batch_sizes, dtype=torch.int64, device="cpu")
         # A sequence is as long as there are steps with more rows than its place; -sizes ascends, as the search needs.
-        lengths = torch.searchsorted(-sizes, -torch.arange(self.sequences))
+        lengths = torch.searchsorted(-sizes, -torch.arange(self.sequences, device="cpu"))
         return sizes.cumsum(0) - sizes, lengths
 
     @cached_property
     def _step_and_sequence(self) -> tuple[Tensor, Tensor]:
         """The step and the sequence of each row, [N] int64 on the CPU."""
         offsets, _ = self._offset_and_length
-        steps = torch.repeat_interleave(torch.tensor(self.batch_sizes, dtype=torch.int64))
-        return steps, torch.arange(self.rows) - offsets[steps]
+        steps = torch.repeat_interleave(torch.tensor(self.batch_sizes, dtype=torch.int64, device="cpu"))
+        return steps, torch.arange(self.rows, device="cpu") - offsets[steps]
 
     @cached_property
     def _rows_before(self) -> Tensor:
         """The row of the state buffer that holds the state before each packed row, [N] int64."""
         steps, sequences = self._step_and_sequence
         offsets, _ = self._offset_and_length
-        block_starts = torch.cat([torch.zeros(1, dtype=torch.int64), offsets[:-1] + self.sequences])
+        block_starts = torch.cat([torch.zeros(1, dtype=torch.int64, device="cpu"), offsets[:-1] + self.sequences])
         return (block_starts[steps] + sequences).to(self.device)
 
     @cached_property
@@ -119,4 +121,4 @@ class PackedWalk:
         if self.is_even:
             return torch.arange(self.rows - self.sequences, self.rows, device=self.device)
         offsets, lengths = self._offset_and_length
-        return (offsets[lengths - 1] + torch.arange(self.sequences)).to(self.device)
+        return (offsets[lengths - 1] + torch.arange(self.sequences, device="cpu")).to(self.device)

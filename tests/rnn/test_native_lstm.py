@@ -220,15 +220,15 @@ def test_several_python_threads_at_once():
 
 def test_what_the_kernels_do_not_serve_is_left_to_torch_operations():
     case = random_case([3, 1], 4, 5)
-    assert can_run(case.x, case.h0, case.c0, case.weights)
-    assert not can_run(case.x.double(), case.h0, case.c0, case.weights)
-    assert not can_run(case.x, case.h0, case.c0.double(), case.weights)
-    assert not can_run(case.x[:0], case.h0, case.c0, case.weights)
-    assert not can_run(case.x.to("meta"), case.h0, case.c0, case.weights)
+    assert can_run(case.x, case.walk, case.h0, case.c0, case.weights)
+    assert not can_run(case.x.double(), case.walk, case.h0, case.c0, case.weights)
+    assert not can_run(case.x, case.walk, case.h0, case.c0.double(), case.weights)
+    assert not can_run(case.x[:0], case.walk, case.h0, case.c0, case.weights)
+    assert not can_run(case.x.to("meta"), case.walk, case.h0, case.c0, case.weights)
     projected = [direction._replace(w_hr=torch.zeros(2, 5)) for direction in case.weights]
-    assert not can_run(case.x, case.h0, case.c0, projected)
+    assert not can_run(case.x, case.walk, case.h0, case.c0, projected)
     half = [direction._replace(w_hh=direction.w_hh.bfloat16()) for direction in case.weights]
-    assert not can_run(case.x, case.h0, case.c0, half)
+    assert not can_run(case.x, case.walk, case.h0, case.c0, half)
 
 
 def test_prepacked_weights_give_the_same_bits(instruction_set):

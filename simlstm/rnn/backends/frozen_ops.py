@@ -35,7 +35,7 @@ class FrozenRecurrence:
         self.directions = len(w_hh)
         self.precision = precision
         weights = torch.stack([w.detach().to(torch.float32) for w in w_hh]).transpose(1, 2)  # [D, H, 4H]
-        scales = torch.ones(())
+        scales = weights.new_ones(())
         match precision:
             case "float32":
                 pass
@@ -96,7 +96,7 @@ class FrozenRecurrence:
 
     def _gate_indices(self, ids: Tensor | None, walk: PackedWalk) -> Tensor:
         """Return the row of [V * D, 4H] that each direction reads at each of its steps, int64 [D, N]."""
-        forward = torch.arange(walk.rows) if ids is None else ids.long()
+        forward = torch.arange(walk.rows, device=walk.device) if ids is None else ids.long()
         orders = [forward] if self.directions == 1 else [forward, forward[walk.reversal]]
         return torch.stack([order * self.directions + direction for direction, order in enumerate(orders)])
 

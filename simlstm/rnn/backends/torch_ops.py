@@ -13,7 +13,7 @@ from torch import Tensor
 from simlstm.rnn.backends import differentiable
 from simlstm.rnn.backends.buffers import in_reading_order, output_gradient, state_buffer, to_output
 from simlstm.rnn.backends.recurrence import walk_backward, walk_forward
-from simlstm.rnn.plain_gradients import differentiable_gradients
+from simlstm.rnn.plain_gradients import are_batched, differentiable_gradients
 from simlstm.rnn.precision import cast_like, gate_dtype, without_autocast
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights, by_direction
@@ -51,7 +51,7 @@ class _LayerFunction(torch.autograd.Function):
         *inputs, gates, h_states, c_states = ctx.saved_tensors
         needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
         with without_autocast(gates.device):
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() or are_batched((dy, dhT, dcT)):
                 gradients = differentiable_gradients(
                     lambda x, h0, c0, *flat: differentiable.lstm_layer(
                         x, ctx.walk, h0, c0, by_direction(flat, gates.dtype)
@@ -131,5 +131,6 @@ def _product_gradients(
         if need_w_hr:
             o, c = gates[direction].chunk(4, 1)[3], c_states[direction, walk.sequences :]
             dw_hr = dh_states[direction, walk.sequences :].t().to(products) @ (o * c.tanh()).to(products)
-        d_flat += [dw_ih, dw_hh, db, db, dw_hr]
+        # Two parameters may not share a gradient: whoever changes one in place would change both.
+        d_flat += [dw_ih, dw_hh, db, None if db is None else db.clone(), dw_hr]
     return [dx, *d_flat]

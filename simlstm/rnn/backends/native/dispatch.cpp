@@ -5,37 +5,50 @@
 
 namespace {
 
-// From the plainest to the fastest; the place in this list is what Python calls a kernel by.
+// From the plainest to the fastest; the place in this list is what Python calls a kernel by. The build says which sets
+// its compiler could make.
 const Kernels* const kKernels[] = {
     &kPortableKernels,
-#ifdef SIMLSTM_X86
+#ifdef SIMLSTM_HAS_AVX2
     &kAvx2Kernels,
+#endif
+#ifdef SIMLSTM_HAS_AVX512
     &kAvx512Kernels,
+#endif
+#ifdef SIMLSTM_HAS_AVX512_BF16
     &kAvx512Bf16Kernels,
 #endif
 };
 
-bool runs_here(std::int64_t set) {
-#ifdef SIMLSTM_X86
+bool runs_here(const Kernels* kernels) {
+#if defined(SIMLSTM_HAS_AVX2) || defined(SIMLSTM_HAS_AVX512) || defined(SIMLSTM_HAS_AVX512_BF16)
     __builtin_cpu_init();
-    if (set == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    if (set == 2) return avx512;
-    if (set == 3) return avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 #endif
-    return set == 0;
+#ifdef SIMLSTM_HAS_AVX2
+    if (kernels == &kAvx2Kernels) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+#ifdef SIMLSTM_HAS_AVX512
+    if (kernels == &kAvx512Kernels) return avx512;
+#endif
+#ifdef SIMLSTM_HAS_AVX512_BF16
+    if (kernels == &kAvx512Bf16Kernels) {
+        return avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    }
+#endif
+    return kernels == &kPortableKernels;
 }
 
 }  // namespace
 
-// Changes whenever a structure or a function does: Python refuses a library that was built from other sources.
-EXPORT std::int64_t simlstm_interface() { return 4; }
+// A hash of the sources: Python refuses a library that was built from others, whose structures may differ.
+EXPORT const char* simlstm_sources() { return SIMLSTM_SOURCES; }
 
 EXPORT std::int64_t simlstm_sets() { return sizeof(kKernels) / sizeof(kKernels[0]); }
 EXPORT const char* simlstm_name(std::int64_t set) { return kKernels[set]->name; }
 EXPORT std::int64_t simlstm_lanes(std::int64_t set) { return kKernels[set]->lanes; }
-EXPORT bool simlstm_runs_here(std::int64_t set) { return runs_here(set); }
+EXPORT bool simlstm_runs_here(std::int64_t set) { return runs_here(kKernels[set]); }
 
 // Whether batch sizes [steps] are positive, never grow, and sum to rows.
 EXPORT bool simlstm_describes(const std::int64_t* batch_sizes, std::int64_t steps, std::int64_t rows) {

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from simlstm.rnn.backends.frozen_layer import Precision, RunResult
 from simlstm.rnn.backends.native.library import kernels
+from simlstm.rnn.backends.native.memory import empty, is_plain
 from simlstm.rnn.backends.native.structures import DirectionPointers, FoldCall, FrozenCall, Layout
 
 _NUMBERS: dict[Precision, int] = {"float32": 0, "bfloat16": 1, "int8": 2}
@@ -36,6 +37,8 @@ class FrozenRecurrence:
 
     Raises:
         RuntimeError: there are no native kernels; ask ``available()`` first.
+        ValueError: the weights' shapes do not fit. So do ``fold`` and ``run`` when what they are given does not; the
+            values of ids are the caller's to check.
     """
 
     def __init__(self, w_hh: Sequence[Tensor], precision: Precision) -> None:
@@ -49,7 +52,10 @@ class FrozenRecurrence:
         self._gate_width = 4 * -(-self.hidden_size // chosen.lanes) * chosen.lanes
         number = _NUMBERS[precision]
         size = chosen.functions.simlstm_frozen_bytes(chosen.number, self.hidden_size, number)
-        self._packed = torch.empty(self.directions, size, dtype=torch.uint8)
+        self._packed = torch.empty(self.directions, size, dtype=torch.uint8, device="cpu")
+        shape = (4 * self.hidden_size, self.hidden_size)
+        if any(weights.shape != shape for weights in w_hh):
+            raise ValueError(f"w_hh must be {shape} for each direction, got {[tuple(w.shape) for w in w_hh]}")
         for packed, weights in zip(self._packed, w_hh, strict=True):
             source = weights.detach().to(torch.float32).contiguous()
             chosen.functions.simlstm_frozen_pack(
@@ -58,9 +64,19 @@ class FrozenRecurrence:
 
     def fold(self, rows: Tensor, w_ih: Sequence[Tensor], bias: Sequence[Tensor]) -> Tensor:
         """See ``FrozenLayer.fold``; the table is [V, D * G], G = 4H with H rounded up to whole vectors."""
+        width, gates = rows.shape[-1], 4 * self.hidden_size
+        fits = len(w_ih) == len(bias) == self.directions and is_plain(rows.detach(), (rows.shape[0], width))
+        if not fits or not all(
+            is_plain(w.detach(), (gates, width)) and is_plain(b.detach(), (gates,))
+            for w, b in zip(w_ih, bias, strict=True)
+        ):
+            raise ValueError(
+                f"fold needs float32 CPU tensors rows [V, I] and, for each of {self.directions} directions, w_ih "
+                f"[{gates}, I] and bias [{gates}], got {[tuple(t.shape) for t in (rows, *w_ih, *bias)]}"
+            )
         rows = rows.detach().contiguous()
         dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
-        table = torch.empty(rows.shape[0], self.directions * self._gate_width, dtype=dtype)
+        table = torch.empty(rows.shape[0], self.directions * self._gate_width, dtype=dtype, device="cpu")
         call = FoldCall(
             threads=torch.get_num_threads(),
             directions=self.directions,
@@ -91,12 +107,24 @@ class FrozenRecurrence:
     ) -> RunResult:
         """See ``FrozenLayer.run``."""
         count, sequences, width = sum(batch_sizes), batch_sizes[0], self.directions * self.hidden_size
+        dtype = torch.float32 if self.precision == "float32" else torch.bfloat16
+        if (
+            table.dtype is not dtype
+            or table.dim() != 2
+            or table.shape[1] != self.directions * self._gate_width
+            or not table.is_contiguous()
+            or (len(table) if ids is None else ids.numel()) != count
+        ):
+            raise ValueError(
+                f"run needs {count} ids and a {dtype} table [V, {self.directions * self._gate_width}] made by fold, "
+                f"got {table.dtype} {tuple(table.shape)} and {None if ids is None else ids.numel()} ids"
+            )
         ids = None if ids is None else ids.to(torch.int64).contiguous()
         result = RunResult(
-            rows=torch.empty(count, width) if rows else None,
-            maximum=torch.empty(sequences, width) if maximum else None,
-            total=torch.empty(sequences, width) if total else None,
-            last=torch.empty(sequences, width) if last else None,
+            rows=empty(count, width) if rows else None,
+            maximum=empty(sequences, width) if maximum else None,
+            total=empty(sequences, width) if total else None,
+            last=empty(sequences, width) if last else None,
         )
         call = FrozenCall(
             layout=Layout(

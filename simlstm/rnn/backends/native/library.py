@@ -1,6 +1,7 @@
 """Finding and loading the shared library, and choosing an instruction set."""
 
 import ctypes
+import hashlib
 import logging
 import os
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from simlstm.rnn.backends.native.structures import INTERFACE, SIGNATURES
+from simlstm.rnn.backends.native.structures import SIGNATURES
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +50,12 @@ _forced: Kernels | None = None
 def kernels() -> Kernels | None:
     """Return the kernels in use: the fastest this processor runs, or what SIMLSTM_NATIVE names; None without a library.
 
+    The environment is read once.
+
     Raises:
         ValueError: SIMLSTM_NATIVE names no instruction set that the library has and this processor runs.
     """
-    return _forced if _forced is not None else _chosen(os.environ.get(SETTING, "auto"))
+    return _forced if _forced is not None else _chosen()
 
 
 def instruction_set() -> str | None:
@@ -82,7 +85,8 @@ def forced(name: str) -> Iterator[None]:
 
 
 @cache
-def _chosen(setting: str) -> Kernels | None:
+def _chosen() -> Kernels | None:
+    setting = os.environ.get(SETTING, "auto")
     if setting == "off":
         return None
     available = _runnable()
@@ -122,17 +126,21 @@ def _load() -> ctypes.CDLL | None:
         for name, (result, arguments) in SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
-        interface = library.simlstm_interface()
+        built_from = library.simlstm_sources().decode()
     except (OSError, AttributeError) as error:
         logger.warning("the native kernels in %s cannot be used; torch operations run instead: %s", files[0], error)
         return None
-    if interface != INTERFACE:
+    if built_from != (sources := _sources()) and sources is not None:
         logger.warning(
-            "the native kernels in %s were built from other sources (interface %d, wanted %d); torch operations run "
-            "instead until the package is installed again",
+            "the native kernels in %s were built from other sources; torch operations run instead until they are "
+            "built again (make setup, or pip install)",
             files[0],
-            interface,
-            INTERFACE,
         )
         return None
     return library
+
+
+def _sources() -> str | None:
+    """Return what setup.py calls the sources that lie here; None where the package is installed without them."""
+    files = sorted([*Path(__file__).parent.glob("*.cpp"), *Path(__file__).parent.glob("*.h")])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else None

@@ -10,9 +10,9 @@ from torch import Tensor
 from simlstm.rnn.backends import differentiable
 from simlstm.rnn.backends.native import prepacked
 from simlstm.rnn.backends.native.library import Kernels, kernels
+from simlstm.rnn.backends.native.memory import empty, is_plain, point_to_weights
 from simlstm.rnn.backends.native.structures import BackwardCall, DirectionGradients, ForwardCall, Layout
-from simlstm.rnn.backends.native.weights import point_to_weights
-from simlstm.rnn.plain_gradients import differentiable_gradients
+from simlstm.rnn.plain_gradients import are_batched, are_operations_recorded, differentiable_gradients
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights, by_direction
 
@@ -20,16 +20,26 @@ from simlstm.rnn.weights import DirectionWeights, by_direction
 _FIELDS = len(DirectionWeights._fields)
 
 
-def can_run(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights]) -> bool:
-    """Return whether the kernels serve this call: float32 on the CPU, no projection, something to compute."""
-    if x.device.type != "cpu" or x.numel() == 0 or weights[0].w_hr is not None or kernels() is None:
+def can_run(x: Tensor, walk: PackedWalk, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights]) -> bool:
+    """Return whether the kernels serve this call: float32 on the CPU, no projection, every size as it must be.
+
+    They take pointers and believe them. What does not fit is left to torch operations, which find the words for it.
+    """
+    if kernels() is None or weights[0].w_hr is not None or x.numel() == 0 or are_operations_recorded():
         return False
-    if x.dtype is not torch.float32 or h0.dtype is not torch.float32 or c0.dtype is not torch.float32:
+    hidden_size, input_size = weights[0].w_hh.shape[-1], x.shape[-1]
+    state = (len(weights), walk.sequences, hidden_size)
+    if not (is_plain(x, (walk.rows, input_size)) and is_plain(h0, state) and is_plain(c0, state)):
         return False
-    return prepacked.find(weights) is not None or all(
-        tensor is None or (tensor.dtype is torch.float32 and tensor.device.type == "cpu")
-        for direction in weights
-        for tensor in direction
+    if prepacked.find(weights, input_size) is not None:
+        return True
+    gates = 4 * hidden_size
+    return all(
+        is_plain(w_ih, (gates, input_size))
+        and is_plain(w_hh, (gates, hidden_size))
+        and (b_ih is None or is_plain(b_ih, (gates,)))
+        and (b_hh is None or is_plain(b_hh, (gates,)))
+        for w_ih, w_hh, b_ih, b_hh, _ in weights
     )
 
 
@@ -63,8 +73,8 @@ class _LayerFunction(torch.autograd.Function):
             return _forward(chosen, x, h0, c0, walk, weights, None, None)
         directions, _, hidden_size = c0.shape
         padded = -(-hidden_size // chosen.lanes) * chosen.lanes
-        gates = x.new_empty(directions, walk.rows, 4 * padded)
-        cells = x.new_empty(directions, walk.rows, padded)
+        gates = empty(directions, walk.rows, 4 * padded)
+        cells = empty(directions, walk.rows, padded)
         ctx.save_for_backward(x, h0, c0, *flat, gates, cells)
         return _forward(chosen, x, h0, c0, walk, weights, gates, cells)
 
@@ -72,7 +82,7 @@ class _LayerFunction(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, dhT: Tensor | None, dcT: Tensor | None) -> tuple[Tensor | None, ...]:
         *inputs, gates, cells = ctx.saved_tensors
         needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or are_batched((dy, dhT, dcT)):
             gradients = differentiable_gradients(
                 lambda x, h0, c0, *flat: differentiable.lstm_layer(x, ctx.walk, h0, c0, by_direction(flat, x.dtype)),
                 inputs,
@@ -97,8 +107,8 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     directions, _, hidden_size = c0.shape
     x, h0, c0 = _rows(x), h0.contiguous(), c0.contiguous()
-    y = torch.empty(walk.rows, directions * hidden_size)
-    hT, cT = torch.empty(h0.shape), torch.empty(c0.shape)
+    y = empty(walk.rows, directions * hidden_size)
+    hT, cT = empty(*h0.shape), empty(*c0.shape)
     call = ForwardCall(
         layout=_layout(walk, x, directions, hidden_size),
         x=x.data_ptr(),
@@ -111,8 +121,8 @@ def _forward(
         gates=_pointer(gates),
         cells=_pointer(cells),
     )
-    packed = prepacked.find(weights)
-    if packed is not None and packed.kernels is chosen:
+    packed = prepacked.find(weights, x.shape[1])
+    if packed is not None:
         call.packed = packed.memory.data_ptr()
         chosen.run("simlstm_forward", call)
     else:
@@ -138,11 +148,13 @@ def _backward(
     directions, _, hidden_size = c0.shape
     weights = [DirectionWeights(*flat[start : start + _FIELDS]) for start in range(0, len(flat), _FIELDS)]
     x, h0, c0 = _rows(x), h0.contiguous(), c0.contiguous()
-    dy, dhT, dcT = (None if gradient is None else gradient.contiguous() for gradient in (dy, dhT, dcT))
-    d_gates = torch.empty_like(gates)
-    dx = torch.empty(x.shape) if need_x else None
-    dh0 = torch.empty(h0.shape) if need_h0 else None
-    dc0 = torch.empty(c0.shape)
+    # Hooks on saved tensors, and whoever makes gradients, may give them in any form.
+    gates, cells = (saved.to(torch.float32).contiguous() for saved in (gates, cells))
+    dy, dhT, dcT = (None if g is None else g.resolve_neg().contiguous() for g in (dy, dhT, dcT))
+    d_gates = empty(*gates.shape)
+    dx = empty(*x.shape) if need_x else None
+    dh0 = empty(*h0.shape) if need_h0 else None
+    dc0 = empty(*c0.shape)
     call = BackwardCall(
         layout=_layout(walk, x, directions, hidden_size),
         x=x.data_ptr(),
@@ -164,7 +176,7 @@ def _backward(
     for direction, w in enumerate(weights):
         wanted = need_flat[_FIELDS * direction : _FIELDS * (direction + 1)]
         gradients = [
-            None if tensor is None or not is_wanted else torch.empty(tensor.shape)
+            None if tensor is None or not is_wanted else empty(*tensor.shape)
             for tensor, is_wanted in zip(w, wanted, strict=True)
         ]
         call.gradients[direction] = DirectionGradients(*map(_pointer, gradients[:4]))

@@ -9,6 +9,15 @@
 #include <cstddef>
 #include <cstdint>
 
+// GCC and clang say in different ways that they add the address sanitizer.
+#if defined(__SANITIZE_ADDRESS__)
+#define SIMLSTM_ADDRESS_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SIMLSTM_ADDRESS_SANITIZER
+#endif
+#endif
+
 struct Layout {
     std::int64_t threads;      // most threads that may work
     std::int64_t directions;   // D, 1 or 2
@@ -120,11 +129,9 @@ struct Kernels {
 };
 
 extern const Kernels kPortableKernels;
-#ifdef SIMLSTM_X86
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
 extern const Kernels kAvx512Bf16Kernels;
-#endif
 
 // threads.cpp: runs task(context, i, worker) for each i below count, on at most `threads` workers numbered from 0, and
 // returns when all are done. Which worker runs which task is left to chance: tasks may not depend on it.

@@ -119,11 +119,8 @@ class FoldCall(Structure):
     )
 
 
-# What a library must answer for this file to describe its structures.
-INTERFACE = 4
-
 SIGNATURES: dict[str, tuple[object, tuple[object, ...]]] = {
-    "simlstm_interface": (c_int64, ()),
+    "simlstm_sources": (ctypes.c_char_p, ()),
     "simlstm_sets": (c_int64, ()),
     "simlstm_name": (ctypes.c_char_p, (c_int64,)),
     "simlstm_lanes": (c_int64, (c_int64,)),

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -40,8 +41,10 @@ class Pool {
         // After a fork only the forking thread lives on in the child.
         if (!one_caller || (!members_.empty() && owner_ != getpid())) return queue.work();
         owner_ = getpid();
-        while (static_cast<std::int64_t>(members_.size()) < threads - 1) {
-            members_.emplace_back([this] { wait(); });
+        try {
+            while (static_cast<std::int64_t>(members_.size()) < threads - 1) members_.emplace_back([this] { wait(); });
+        } catch (const std::system_error&) {
+            // The system gives no more threads: those that are there do the work.
         }
         {
             std::lock_guard<std::mutex> lock(mutex_);

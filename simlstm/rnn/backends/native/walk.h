@@ -4,7 +4,7 @@
 #include "native.h"
 #include "vectors.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SIMLSTM_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -74,7 +74,7 @@ class Pieces {
         T* piece = reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(memory_) + used_);
         const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
         used_ += (bytes + 63) / 64 * 64;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SIMLSTM_ADDRESS_SANITIZER
         used_ += 64;  // no piece touches the next: what is read or written between them is seen
         if (memory_ != nullptr) __asan_unpoison_memory_region(piece, bytes);
 #endif

@@ -1,11 +1,11 @@
 // Scratch memory that is kept, so that a call neither asks the system for pages nor touches fresh ones.
 #include <cstdlib>
 
-#ifdef __SANITIZE_ADDRESS__
+#include "native.h"
+
+#ifdef SIMLSTM_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #endif
-
-#include "native.h"
 
 namespace {
 
@@ -29,7 +29,7 @@ void* workspace(std::size_t bytes) {
         if (arena.memory == nullptr) return nullptr;
         arena.bytes = rounded;
     }
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SIMLSTM_ADDRESS_SANITIZER
     __asan_poison_memory_region(arena.memory, arena.bytes);  // the caller frees the pieces that it takes
 #endif
     return arena.memory;

@@ -14,7 +14,7 @@ from simlstm.rnn.backends.buffers import output_gradient, state_buffer, to_outpu
 from simlstm.rnn.backends.one_state import differentiable
 from simlstm.rnn.backends.one_state.products import fill_from_input, product_gradients
 from simlstm.rnn.backends.one_state.recurrence import Recurrence
-from simlstm.rnn.plain_gradients import differentiable_gradients
+from simlstm.rnn.plain_gradients import are_batched, differentiable_gradients
 from simlstm.rnn.precision import cast_like, gate_dtype, without_autocast
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights, by_direction
@@ -63,7 +63,7 @@ class _LayerFunction(torch.autograd.Function):
         *inputs, gates, h_states = ctx.saved_tensors
         needed = [*ctx.needs_input_grad[:2], *ctx.needs_input_grad[5:]]
         with without_autocast(gates.device):
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() or are_batched((dy, dhT)):
                 gradients = differentiable_gradients(
                     lambda x, h0, *flat: differentiable.one_state_layer(
                         ctx.recurrence, x, ctx.walk, h0, by_direction(flat, gates.dtype)
