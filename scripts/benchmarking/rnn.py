@@ -58,7 +58,8 @@ def measure(
                 skipped[ONNX] = str(reason)
             inferring: dict[str, Candidate] = {**trainable, PREPACKED: PackedLayer(kept, made), **padded, **optional}
             training: dict[str, Trainable] = {**trainable, **padded}
-            parity = check_candidates(inferring, reference_outputs(trainable[PACKED]))
+            with prepacked(kept):
+                parity = check_candidates(inferring, reference_outputs(trainable[PACKED]))
             gradient_parity = check_gradients(training, trainable[PACKED].gradients())
             for backward in (False, True):
                 before = measure_peaks(size=peak_size)

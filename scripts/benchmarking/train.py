@@ -124,6 +124,7 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
 
     Raises:
         RuntimeError: when the first losses differ: no speed is reported for a layer that computes something else.
+        ValueError: when the epoch is over before there are two steps to measure.
     """
     config = load_config(config_file)
     threads = threads or config.training.threads
@@ -141,6 +142,8 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
     sentences = 0
     plan = corpus.epoch(0)
     count = len(plan) if steps is None else min(steps + WARMUP, len(plan))
+    if count < WARMUP + 2:
+        raise ValueError(f"{config_file}: at least {WARMUP + 2} batches are needed ({WARMUP} warm up), got {count}")
     for number, planned in enumerate(islice(plan, count)):
         losses = {}
         for name in models if number % 2 == 0 else reversed(models):

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -138,4 +139,16 @@ def test_a_wrong_layer_of_ours_stops_the_measurement(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(rnn, "LSTM", Wrong)
     with pytest.raises(RuntimeError, match="parity failed: simlstm"):
+        rnn.measure([HIDDEN], [2], mean_length=3.0, turns=2, peak_size=16)
+
+
+def test_what_prepacked_weights_compute_is_checked_too(monkeypatch: pytest.MonkeyPatch):
+    @contextmanager
+    def wrong(layer):
+        with torch.no_grad():
+            layer.weight_hh_l0.zero_()
+        yield
+
+    monkeypatch.setattr(rnn, "prepacked", wrong)
+    with pytest.raises(RuntimeError, match="parity failed: simlstm prepacked"):
         rnn.measure([HIDDEN], [2], mean_length=3.0, turns=2, peak_size=16)
