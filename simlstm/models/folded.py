@@ -12,6 +12,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
+from simlstm.models.frozen_parameters import recurrent_parameters
 from simlstm.rnn import LSTM
 from simlstm.rnn.frozen import Backend, FrozenLayer, Precision, freeze_layer
 
@@ -46,12 +47,15 @@ def fold_layers(recurrent: LSTM, precision: Precision, backend: Backend) -> list
     """Copy the weights of a recurrent module, layer by layer.
 
     Args:
-        recurrent: Float32, on the CPU, without projection.
+        recurrent: Float32, on the CPU, without projection; its parameters are of the shapes that its settings name.
         precision: Of the products with h.
         backend: What is to compute the recurrence.
     """
     directions = 2 if recurrent.bidirectional else 1
-    parameters = [[parameter.detach().clone() for parameter in group] for group in recurrent.all_weights]
+    parameters = [
+        [cast("Tensor", parameter.value).detach().clone() for parameter in group]
+        for group in recurrent_parameters(recurrent)
+    ]
     layers = []
     for first in range(0, len(parameters), directions):
         group = parameters[first : first + directions]

@@ -45,7 +45,7 @@ def encode_texts(
     if len(distinct) == len(texts):
         return embeddings
     position = {text: row for row, text in enumerate(distinct)}
-    return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64)]
+    return embeddings[torch.tensor([position[text] for text in texts], dtype=torch.int64, device="cpu")]
 
 
 def encode_tokens(
@@ -62,14 +62,15 @@ def encode_tokens(
         model: Stays on its device and in its mode.
         token_ids: Ids of each text; at least one id each.
         batch_size: Most texts that are computed at once.
-        precision: Of the encoder's matrix products; bfloat16 is autocast's, and int8 there is none.
+        precision: Of the encoder's matrix products; bfloat16 is autocast's, and int8 there is none. Weights that are
+            not float32 are computed with in their own precision.
 
     Returns:
         float32 [n, D] on the CPU, in the order of the texts.
 
     Raises:
-        ValueError: If a text has no id or one outside of the vocabulary, batch_size is not positive, or the precision
-            is int8.
+        ValueError: If a text has no id, or one that is no integer or outside of the vocabulary; if batch_size is no
+            positive integer; or if the precision is int8.
     """
     if precision == "int8":
         raise ValueError(f"dtype='int8' needs a frozen encoder; this one cannot be frozen: {obstacle(model.encoder)}")
@@ -77,7 +78,7 @@ def encode_tokens(
     device = table.weight.device
 
     def encode(tokens: PackedSequence) -> Tensor:
-        with _inference(model), _arithmetic(device, precision):
+        with _inference(model), _arithmetic(table.weight, precision):
             embeddings: Tensor = model.encoder(tokens.to(device))  # type: ignore[arg-type]  # torch declares one overload
             return embeddings
 
@@ -111,7 +112,7 @@ def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tens
             f"got {list(embeddings1.shape)} and {list(embeddings2.shape)}"
         )
     device = model.encoder.embedding.weight.device
-    scores = torch.empty(len(embeddings1))
+    scores = torch.empty(len(embeddings1), dtype=torch.float32, device="cpu")
     with _inference(model):
         for start in range(0, len(scores), _PAIRS_AT_ONCE):
             rows = slice(start, start + _PAIRS_AT_ONCE)
@@ -132,6 +133,8 @@ def _inference(model: SiameseModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def _arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Return the context in which a model on a device computes with a precision."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+def _arithmetic(weight: Tensor, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context in which a model with such weights computes with a precision."""
+    if precision == "bfloat16" and weight.dtype == torch.float32:
+        return torch.autocast(weight.device.type, torch.bfloat16)
+    return nullcontext()
