@@ -54,7 +54,7 @@ def compute(model: SimilarityModel, jobs: Sequence[Job]) -> Computation:
     scores: list[float] = []
     probabilities: list[float] | None = None if model.calibration is None else []
     if pairs:
-        first, second = torch.tensor(pairs).unbind(dim=1)
+        first, second = torch.tensor(pairs, device="cpu").unbind(dim=1)
         merged_scores = model.score_embeddings(embeddings[first], embeddings[second])
         scores = merged_scores.tolist()
         if probabilities is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain
+from operator import index
 
 import numpy as np
 import torch
@@ -25,11 +26,13 @@ def encode_batches(
     """Encode texts, equal ones once, in batches of like length.
 
     Which texts share a batch follows from the set of texts alone, not from their order. Beside the texts and the
-    result, memory holds one batch: at most ``batch_size`` texts, and 65,536 tokens unless one text alone has more.
+    result, memory holds the ids of every distinct text once more (8 bytes each, and a tuple for each text; while they
+    are checked, 8 bytes more), and what is computed for one batch: at most ``batch_size`` texts, and 65,536 tokens
+    unless one text alone has more.
 
     Args:
         encode: From packed int64 ids of B texts, without a permutation, to their embeddings [B, D].
-        token_ids: Ids of each text; at least one id each.
+        token_ids: Ids of each text; at least one id each, an integer of any type (with ``__index__``).
         vocabulary_size: Number of ids, from 0.
         output_size: Width D of an embedding.
         batch_size: Most texts that are computed at once.
@@ -38,16 +41,22 @@ def encode_batches(
         float32 [n, D] on the CPU, in the order of the texts.
 
     Raises:
-        ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
+        ValueError: If a text has no id, or one that is no integer or outside of the vocabulary; or if batch_size is no
+            positive integer.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size must be an integer, at least 1, got {batch_size!r}")
     first_places: dict[tuple[int, ...], int] = {}
-    sources = [first_places.setdefault(tuple(ids), place) for place, ids in enumerate(token_ids)]
+    sources: list[int] = []
+    try:
+        for ids in token_ids:
+            sources.append(first_places.setdefault(tuple(map(index, ids)), len(sources)))
+    except TypeError:  # a fraction or a string, which NumPy would have made a number of
+        raise _refusal(token_ids[len(sources)], len(sources), vocabulary_size) from None
     distinct = sorted(first_places)
     distinct.sort(key=len, reverse=True)
     _check_ids(distinct, vocabulary_size, first_places)
-    embeddings = torch.empty(len(sources), output_size)
+    embeddings = torch.empty(len(sources), output_size, dtype=torch.float32, device="cpu")
     rows = embeddings.numpy()  # NumPy copies in this thread; torch would wait for all of its own
     for batch in _batches(distinct, batch_size):
         data, batch_sizes, *_ = pack(batch)  # longest first already: no permutation is left
@@ -82,7 +91,12 @@ def _check_ids(texts: list[tuple[int, ...]], vocabulary_size: int, places: dict[
         all_are_known = False
     if not all_are_known:
         wrong = next(ids for ids in texts if not ids or min(ids) < 0 or max(ids) >= vocabulary_size)
-        raise ValueError(
-            f"token_ids must hold at least one id per text, each in 0..{vocabulary_size - 1}; "
-            f"got {list(wrong[:20])} for text {places[wrong]}"
-        )
+        raise _refusal(wrong, places[wrong], vocabulary_size)
+
+
+def _refusal(ids: object, place: int, vocabulary_size: int) -> ValueError:
+    got = list(ids[:20]) if isinstance(ids, Sequence | np.ndarray | Tensor) and not isinstance(ids, str) else ids
+    return ValueError(
+        f"token_ids must hold at least one id per text, each in 0..{vocabulary_size - 1}; "
+        f"got {got!r:.200} for text {place}"
+    )

@@ -27,7 +27,7 @@ def sequence_lengths(batch_sizes: Tensor) -> Tensor:
     Returns:
         int64 [B] on the CPU, in the order of the packed batch (longest first).
     """
-    sequences = torch.arange(int(batch_sizes[0]))
+    sequences = torch.arange(int(batch_sizes[0]), device="cpu")
     return (batch_sizes[:, None] > sequences).sum(dim=0)
 
 
@@ -42,7 +42,7 @@ def sequence_of_rows(batch_sizes: Tensor, device: torch.device) -> Tensor:
         int64 [N], values in 0..B-1.
     """
     first_rows = batch_sizes.cumsum(0) - batch_sizes
-    rows = torch.arange(int(batch_sizes.sum()))
+    rows = torch.arange(int(batch_sizes.sum()), device="cpu")
     return (rows - first_rows.repeat_interleave(batch_sizes)).to(device, non_blocking=True)
 
 

@@ -82,7 +82,8 @@ class LastPooling(Pooling):
         """Pick the final states; see ``Pooling.forward``."""
         lengths = sequence_lengths(batch_sizes)
         first_rows = batch_sizes.cumsum(0) - batch_sizes  # [T]
-        last_tokens = (first_rows[lengths - 1] + torch.arange(len(lengths))).to(rows.device, non_blocking=True)
+        places = torch.arange(len(lengths), device="cpu")
+        last_tokens = (first_rows[lengths - 1] + places).to(rows.device, non_blocking=True)
         if not self.bidirectional:
             return rows.index_select(0, last_tokens)
         half = self.input_size // 2

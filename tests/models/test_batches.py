@@ -77,6 +77,13 @@ def test_arrays_are_taken_too():
         ([[-1], [5]], r"got \[-1\] for text 0"),
         ([[1], [2**70]], r"got \[1180591620717411303424\] for text 1"),
         ([[5], [7] * 30 + [100]], r"got \[(7, ){19}7\] for text 1"),
+        ([[1], [1.7]], r"got \[1\.7\] for text 1"),
+        ([[1], [1.0]], r"got \[1\.0\] for text 1"),
+        ([["1"]], r"got \['1'\] for text 0"),
+        (["12"], r"got '12' for text 0"),
+        ([[1], 12], r"got 12 for text 1"),
+        ([[None]], r"got \[None\] for text 0"),
+        ([torch.tensor([1.0, 2.0])], r"got \[tensor\(1\.\), tensor\(2\.\)\] for text 0"),
     ],
 )
 def test_ids_that_are_none_are_named(ids, message):
@@ -84,9 +91,21 @@ def test_ids_that_are_none_are_named(ids, message):
         encode(ids)
 
 
-def test_an_impossible_batch_size_is_refused():
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        encode([[1]], batch_size=0)
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, "4", None])
+def test_an_impossible_batch_size_is_refused(batch_size):
+    with pytest.raises(ValueError, match=f"batch_size must be an integer, at least 1, got {batch_size!r}"):
+        encode([[1]], batch_size=batch_size)
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.float16])
+def test_the_result_is_float32_whatever_torch_makes_by_default(default):
+    torch.set_default_dtype(default)
+    try:
+        vectors = torch.tensor([[0.1]], dtype=torch.float32)
+        result = encode_batches(lambda _: vectors, [[1]] * 2, vocabulary_size=9, output_size=1, batch_size=4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(result, vectors.repeat(2, 1))
 
 
 def opcodes(function):
