@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import NamedTuple, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,8 @@ _WANTED: dict[type[Pooling], _Wanted] = {
 class FrozenEncoder:
     """A ``SentenceEncoder`` whose weights no longer change; built by ``from_encoder``, immutable, safe in threads.
 
+    A copy of it is itself. It has no pickle: its weights are packed for the processor that they were packed on.
+
     The input of the first layer is a row of the embedding table, so what it adds to the gates depends on the token
     alone: it is computed once for every token of the vocabulary. Recurrent weights are packed for the kernel, in the
     precision asked for, and poolings that need no token twice are taken while the recurrence runs.
@@ -67,11 +69,11 @@ class FrozenEncoder:
     backend: Backend
     output_size: int
     vocabulary_size: int
-    _gates: TokenGates
-    _layers: list[FoldedLayer]
-    _pooling: Pooling
-    _projection: nn.Linear | None
-    _normalize: bool
+    _gates: TokenGates = field(repr=False)
+    _layers: list[FoldedLayer] = field(repr=False)
+    _pooling: Pooling = field(repr=False)
+    _projection: nn.Linear | None = field(repr=False)
+    _normalize: bool = field(repr=False)
 
     @classmethod
     def from_encoder(
@@ -85,7 +87,7 @@ class FrozenEncoder:
         """Freeze an encoder as it is now; what happens to it later changes nothing here.
 
         Args:
-            encoder: On the CPU, in float32, made of its own parts; dropout is left out, whatever its mode.
+            encoder: On the CPU, in float32, finite, made of its own parts; dropout is left out, whatever its mode.
             precision: Of the recurrent products.
             backend: None takes the fastest that is there.
             table_bytes: Largest gate table. It has 8 * H numbers for each token of the vocabulary (two directions); a
@@ -95,8 +97,9 @@ class FrozenEncoder:
             An encoder of its own: nothing is shared.
 
         Raises:
-            ValueError: If the encoder cannot be frozen, because a part was replaced, for one; or if the precision is
-                not known.
+            ValueError: If the encoder cannot be frozen, because a part was replaced, for one; or if the precision or
+                the backend is not known.
+            RuntimeError: If the native backend is asked for and is not there.
         """
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -104,7 +107,7 @@ class FrozenEncoder:
         recurrent = encoder.recurrent
         if reason is not None or not isinstance(recurrent, LSTM):
             raise ValueError(f"encoder cannot be frozen: {reason}")
-        backend = backend or frozen_backend()
+        backend = frozen_backend() if backend is None else backend
         with torch.no_grad(), without_autocast(_CPU):
             layers = fold_layers(recurrent, precision, backend)
             projection = deepcopy(encoder.projection).requires_grad_(False)
@@ -131,7 +134,8 @@ class FrozenEncoder:
             float32 [n, D] on the CPU, in the order of the texts.
 
         Raises:
-            ValueError: If a text has no id or one outside of the vocabulary, or batch_size is not positive.
+            ValueError: If a text has no id, or one that is no integer or outside of the vocabulary; or if batch_size is
+                no positive integer.
         """
         return encode_batches(
             self,
@@ -145,18 +149,17 @@ class FrozenEncoder:
         """Turn packed token ids into embeddings.
 
         Args:
-            tokens: int64 token ids on the CPU, data [N], as ``simlstm.data.batching.pack`` makes them.
+            tokens: int64 or int32 token ids on the CPU, data [N], as ``simlstm.data.batching.pack`` makes them.
 
         Returns:
-            float32 [B, D], in the order in which the caller gave the sentences to ``pack``.
+            float32 [B, D] on the CPU, in the order in which the caller gave the sentences to ``pack``.
 
         Raises:
-            ValueError: If an id is outside of the vocabulary.
+            ValueError: If there is no id, one outside of the vocabulary, or ids of another dtype, shape or device; or
+                if batch_sizes are not positive, grow, or have another sum than N.
         """
-        lowest, highest = (int(bound) for bound in torch.aminmax(tokens.data))
-        if lowest < 0 or highest >= self.vocabulary_size:
-            raise ValueError(f"tokens must hold ids in 0..{self.vocabulary_size - 1}, got {lowest}..{highest}")
         batch_sizes: list[int] = tokens.batch_sizes.tolist()
+        _check_packed(tokens.data, batch_sizes, self.vocabulary_size)
         with without_autocast(_CPU):
             embeddings = self._pool(self._run(tokens.data, batch_sizes), tokens.batch_sizes)
             if tokens.unsorted_indices is not None:
@@ -187,3 +190,36 @@ class FrozenEncoder:
         if result.maximum is not None:
             parts.append(result.maximum)
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    def __copy__(self) -> Self:
+        """Return itself: nothing of it ever changes."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        """Return itself: nothing of it ever changes."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("a FrozenEncoder cannot be pickled: pickle the SentenceEncoder, and freeze it where it is used")
+
+
+def _check_packed(ids: Tensor, batch_sizes: list[int], vocabulary_size: int) -> None:
+    """Refuse what the kernels, which look at nothing, would read or write beyond its end for."""
+    if ids.dtype not in (torch.int64, torch.int32) or ids.dim() != 1 or ids.device.type != "cpu":
+        raise ValueError(
+            f"tokens must hold int64 or int32 ids [N] on the CPU, got {ids.dtype} {list(ids.shape)} on {ids.device}"
+        )
+    never_growing = batch_sizes == sorted(batch_sizes, reverse=True)
+    if not batch_sizes or not never_growing or batch_sizes[-1] < 1 or sum(batch_sizes) != len(ids):
+        raise ValueError(
+            "tokens must have positive batch_sizes that never grow and add up to the number of ids, "
+            f"got {batch_sizes!r:.200} for {len(ids)} ids"
+        )
+    lowest, highest = (int(bound) for bound in torch.aminmax(ids))
+    if lowest < 0 or highest >= vocabulary_size:
+        raise ValueError(f"tokens must hold ids in 0..{vocabulary_size - 1}, got {lowest}..{highest}")
