@@ -98,17 +98,9 @@ class FreshEncoder:
 
 
 def _settings(encoder: SentenceEncoder) -> tuple[object, ...]:
-    recurrent = encoder.recurrent
+    # Layers, directions, biases and sizes are in the names and shapes of the tensors.
     kinds = [(name, type(module)) for name, module in encoder.named_modules(remove_duplicate=False)]
-    return (
-        *kinds,
-        recurrent.bidirectional,
-        recurrent.bias,
-        recurrent.num_layers,
-        encoder.embedding.num_embeddings,
-        encoder.normalize,
-        encoder.output_size,
-    )
+    return *kinds, encoder.normalize, encoder.output_size
 
 
 def _tensors(encoder: SentenceEncoder) -> dict[str, Tensor]:

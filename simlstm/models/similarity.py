@@ -117,8 +117,7 @@ class SimilarityModel:
             ValueError: If the dtype is not known. Int8 is refused when it is used, if the encoder cannot be frozen.
         """
         watch = self._watch if watched else Watch(watched=False)  # one's own: copies have promised nothing
-        self._fresh = FreshEncoder(dtype, watch)
-        self._precision, self._watch = dtype, watch
+        self._fresh, self._precision, self._watch = FreshEncoder(dtype, watch), dtype, watch
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+from simlstm.data.batching import pack
 from simlstm.models.freezable import obstacle
 from simlstm.models.freezing import FreshEncoder, Watch
 from simlstm.models.frozen import FrozenEncoder
@@ -124,6 +125,14 @@ def test_shapes_that_do_not_fit_fail_as_in_the_trainable_encoder(make_model, cha
     change(model.model.encoder)
     with pytest.raises(error):
         model.encode_tokens([[2, 3]])
+
+
+def test_one_module_may_stand_in_two_places(make_model):
+    encoder = make_model(pooling="attention", projection_size=10).model.encoder
+    encoder.projection = encoder.pooling.hidden
+    frozen = FrozenEncoder.from_encoder(encoder)
+    tokens = pack([[2, 3, 4], [5]])
+    torch.testing.assert_close(frozen(tokens), encoder.eval()(tokens).detach(), rtol=0, atol=5e-6)
 
 
 def test_one_bias_for_all_gates_is_what_it_is_in_the_trainable_encoder(make_model):

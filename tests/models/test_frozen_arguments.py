@@ -67,8 +67,9 @@ def test_results_are_float32_whatever_torch_makes_by_default(backend, default, s
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_results_are_on_the_cpu_wherever_torch_puts_tensors_by_default(backend):
-    encoder = build(pooling="attention", num_layers=2)
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_results_are_on_the_cpu_wherever_torch_puts_tensors_by_default(backend, pooling):
+    encoder = build(pooling=pooling, num_layers=2)
     expected = FrozenEncoder.from_encoder(encoder, backend=backend).encode(IDS)
     with torch.device("meta"):
         assert torch.equal(FrozenEncoder.from_encoder(encoder, backend=backend).encode(IDS), expected)

@@ -164,3 +164,12 @@ def test_the_layout_is_read_right(lengths: list[int]) -> None:
     order = packed.sorted_indices
     assert sequence_lengths(packed.batch_sizes).tolist() == [lengths[index] for index in order.tolist()]
     assert torch.equal(order[sequence_of_rows(packed.batch_sizes, torch.device("cpu"))], packed.data)
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_where_torch_puts_tensors_by_default_does_not_matter(name: PoolingName) -> None:
+    pooling = POOLINGS[name](SIZE, bidirectional=True).double()
+    packed = pack_sequence([sentence.detach() for sentence in sentences([3, 2, 2])])
+    expected = pooling(packed.data, packed.batch_sizes)
+    with torch.device("meta"):
+        assert torch.equal(pooling(packed.data, packed.batch_sizes), expected)

@@ -302,3 +302,21 @@ def test_the_tokenizer_travels_with_the_model(make_model: Build, tokenizer: Toke
     loaded = SimilarityModel.from_pretrained(tmp_path / "m").tokenizer
     assert loaded.vocabulary() == tokenizer.vocabulary()
     assert loaded.encode([*SENTENCES, *EDGES]) == tokenizer.encode([*SENTENCES, *EDGES])
+
+
+@pytest.mark.parametrize("default", [torch.float64, torch.float16])
+@pytest.mark.parametrize("freeze", [False, True])
+def test_scores_and_vectors_are_float32_whatever_torch_makes_by_default(make_model, default, freeze):
+    model = make_model()
+    if freeze:
+        model.freeze()
+    texts = ["a man plays a guitar", "a woman sings", "a woman sings"]
+    vectors, scores = model.encode(texts), model.score(texts, texts[::-1])
+    torch.set_default_dtype(default)
+    try:
+        again = model.encode(texts), model.score(texts, texts[::-1])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for result, expected in zip(again, (vectors, scores), strict=True):
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(result, expected)
