@@ -137,4 +137,5 @@ def test_python_does_nothing_for_each_token():
         )
 
     work(5)  # what is imported and cached at the first call
-    assert work(200) == work(5)
+    # Measuring coverage adds instructions of its own now and then; 256 texts with 195 tokens more would be 49,920.
+    assert abs(work(200) - work(5)) < 500
