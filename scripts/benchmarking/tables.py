@@ -175,7 +175,12 @@ def _machine(machine: Machine) -> str:
     load = "not known" if machine.load_average is None else f"{machine.load_average:.2f}"
     sets = ", ".join(machine.instruction_sets) or "no known instruction set"
     busy = machine.load_average is not None and machine.load_average > _BUSY
-    warning = "**The machine was busy with something else: these figures say little.** " if busy else ""
+    warning = (
+        "**The machine was busy in the minute before** (a benchmark that ran before counts, too): if something else ran "
+        "beside this one, its figures say little. "
+        if busy
+        else ""
+    )
     return (
         f"{warning}Made on {machine.processor} with {sets}; "
         f"{machine.threads} threads; native backend: {machine.native_backend or 'absent'}; load average at the start "

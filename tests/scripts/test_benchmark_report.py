@@ -133,7 +133,9 @@ def test_the_layers_table():
 
 def test_a_busy_machine_is_told():
     busy = MACHINE.model_copy(update={"load_average": 1.5})
-    assert "The machine was busy" in report_text(layer_report().model_copy(update={"machine": busy}))
+    assert "The machine was busy in the minute before" in report_text(
+        layer_report().model_copy(update={"machine": busy})
+    )
 
 
 def test_the_encoders_tables():
