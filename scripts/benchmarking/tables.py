@@ -176,8 +176,8 @@ def _machine(machine: Machine) -> str:
     sets = ", ".join(machine.instruction_sets) or "no known instruction set"
     busy = machine.load_average is not None and machine.load_average > _BUSY
     warning = (
-        "**The machine was busy in the minute before** (a benchmark that ran before counts, too): if something else ran "
-        "beside this one, its figures say little. "
+        "**The machine was busy in the minute before** (a benchmark that ran before counts, too): if something else "
+        "ran beside this one, its figures say little. "
         if busy
         else ""
     )
