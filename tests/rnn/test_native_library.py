@@ -1,12 +1,15 @@
 """Loading the native kernels: chosen, forced, switched off, absent, damaged."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from native_cases import needs_library
 
+import simlstm
 from simlstm.rnn.backends.native import forced, instruction_set, runnable
 
 USE = """
@@ -20,9 +23,15 @@ print("set", instruction_set())
 """
 
 
-def use(**environment: str) -> tuple[str, str]:
+def use(folder: Path | None = None, **environment: str) -> tuple[str, str]:
     result = subprocess.run(
-        [sys.executable, "-c", USE], capture_output=True, text=True, env=environment, timeout=120, check=False
+        [sys.executable, "-c", USE],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+        cwd=folder,  # Python looks for packages there first
     )
     return result.stdout, result.stderr
 
@@ -75,3 +84,20 @@ def test_a_library_of_other_sources_is_not_used():
     output, errors = use(SIMLSTM_NATIVE_LIBRARY=f"{torch.__path__[0]}/lib/libc10.so")
     assert "set None" in output
     assert "cannot be used" in errors
+
+
+@needs_library
+def test_a_stale_library_is_not_used_and_a_wheel_carries_no_sources(tmp_path):
+    """The library knows what it was built from; a wheel has the library and nothing to compare it with."""
+    root = Path(simlstm.__file__).parents[1]
+    source = tmp_path / "source"
+    shutil.copytree(root / "simlstm", source / "simlstm", ignore=shutil.ignore_patterns("__pycache__"))
+    header = source / "simlstm/rnn/backends/native/native.h"
+    header.write_text(header.read_text() + "// edited since\n")
+    output, errors = use(source)
+    assert "set None" in output
+    assert errors.count("were built from other sources") == 1
+    for file in header.parent.glob("*.h"):
+        file.unlink()
+    output, errors = use(source)
+    assert f"set {runnable()[-1]}" in output

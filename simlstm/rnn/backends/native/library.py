@@ -141,6 +141,9 @@ def _load() -> ctypes.CDLL | None:
 
 
 def _sources() -> str | None:
-    """Return what setup.py calls the sources that lie here; None where the package is installed without them."""
-    files = sorted([*Path(__file__).parent.glob("*.cpp"), *Path(__file__).parent.glob("*.h")])
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest() if files else None
+    """Return what setup.py calls the sources that lie here; None where the package is installed without all of them."""
+    folder = Path(__file__).parent
+    sources, headers = list(folder.glob("*.cpp")), list(folder.glob("*.h"))
+    if not sources or not headers:
+        return None
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted([*sources, *headers]))).hexdigest()
