@@ -11,10 +11,11 @@ def normalize_rows(vectors: Tensor) -> Tensor:
     1e12. Here a zero row passes through unchanged, and so does its gradient.
 
     Args:
-        vectors: Floating point, [..., D].
+        vectors: Floating point, [..., D]; 16-bit ones are scaled in float32.
 
     Returns:
         The same shape and dtype; each row has length 1, or 0 where it had (squares that underflow count as 0).
     """
-    squared_length = vectors.square().sum(dim=-1, keepdim=True)
-    return vectors / torch.where(squared_length > 0, squared_length, 1.0).sqrt()
+    wide = vectors.float() if vectors.dtype in (torch.float16, torch.bfloat16) else vectors
+    squared_length = wide.square().sum(dim=-1, keepdim=True)
+    return (wide / torch.where(squared_length > 0, squared_length, 1.0).sqrt()).to(vectors.dtype)

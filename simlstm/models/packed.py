@@ -53,19 +53,20 @@ class _PackedSum(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, batch_sizes: Tensor) -> Tensor:
         """Walk the steps from the first to the last."""
         ctx.save_for_backward(batch_sizes)
+        ctx.dtype = rows.dtype
         first, *later = rows.split_with_sizes(batch_sizes.tolist())
         accumulated = torch.float32 if rows.dtype in (torch.float16, torch.bfloat16) else rows.dtype
         total = first.to(accumulated, copy=True)
         for step in later:
             total[: len(step)] += step
-        return total.to(rows.dtype)
+        return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Spread the gradient of each sequence over its tokens."""
         (batch_sizes,) = ctx.saved_tensors
         (gradient,) = gradients
-        return gradient.index_select(0, sequence_of_rows(batch_sizes, gradient.device)), None
+        return gradient.to(ctx.dtype).index_select(0, sequence_of_rows(batch_sizes, gradient.device)), None
 
 
 class _PackedMaximum(torch.autograd.Function):
@@ -98,14 +99,14 @@ class _PackedMaximum(torch.autograd.Function):
 
 
 def packed_sum(rows: Tensor, batch_sizes: Tensor) -> Tensor:
-    """Add up the tokens of each sequence; 16-bit rows are added in float32.
+    """Add up the tokens of each sequence.
 
     Args:
         rows: Floating point [N, D], packed.
         batch_sizes: int64 [T] on the CPU.
 
     Returns:
-        [B, D] in the order of the packed batch.
+        [B, D] in the order of the packed batch; float32 for 16-bit rows.
     """
     total: Tensor = _PackedSum.apply(rows, batch_sizes)  # type: ignore[no-untyped-call]
     return total

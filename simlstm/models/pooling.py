@@ -49,8 +49,9 @@ class MeanPooling(Pooling):
 
     def forward(self, rows: Tensor, batch_sizes: Tensor) -> Tensor:
         """Average the tokens of each sequence; see ``Pooling.forward``."""
-        lengths = sequence_lengths(batch_sizes).to(rows.device, rows.dtype)
-        return packed_sum(rows, batch_sizes) / lengths[:, None]
+        # Not in bfloat16, which knows 256 and 258 but not 257; copied without waiting for the device.
+        lengths = sequence_lengths(batch_sizes).float().to(rows.device, non_blocking=True)
+        return (packed_sum(rows, batch_sizes) / lengths[:, None]).to(rows.dtype)
 
 
 class MaxPooling(Pooling):
@@ -109,7 +110,7 @@ class AttentionPooling(Pooling):
         # A softmax does not depend on what is subtracted: the maximum only keeps exp from overflowing.
         largest = packed_maximum(relevance.detach(), batch_sizes).index_select(0, sequences)
         weights = torch.exp(relevance - largest)
-        return packed_sum(weights * rows, batch_sizes) / packed_sum(weights, batch_sizes)
+        return (packed_sum(weights * rows, batch_sizes) / packed_sum(weights, batch_sizes)).to(rows.dtype)
 
 
 POOLINGS: dict[PoolingName, type[Pooling]] = {

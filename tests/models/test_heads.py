@@ -99,3 +99,10 @@ def test_scores_are_not_rounded_to_sixteen_bits(name: HeadName) -> None:
         output = head(u.bfloat16(), v.bfloat16())
     assert output.score.dtype == torch.float32
     assert len(output.score.unique()) > 450  # bfloat16 leaves fewer than a hundred
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sixteen_bit_rows_are_normalized_in_float32(dtype):
+    """In float16 the squares of 300 are infinite."""
+    rows = torch.full((2, 512), 300.0, dtype=dtype)
+    assert torch.equal(normalize_rows(rows), normalize_rows(rows.float()).to(dtype))

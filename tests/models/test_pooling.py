@@ -134,11 +134,22 @@ def test_not_a_number_is_not_hidden() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sixteen_bit_rows_are_added_in_float32(dtype: torch.dtype) -> None:
-    """Added in bfloat16, 1,000 ones would stop at 256."""
-    rows = torch.ones(1000, 1, dtype=dtype)
-    total = packed_sum(rows, torch.ones(1000, dtype=torch.int64))
-    assert total.dtype == dtype
-    assert total.item() == 1000
+    """Added in bfloat16, 1,001 ones would stop at 256, and rounded to it at the end, be 1,000."""
+    rows = torch.ones(1001, 1, dtype=dtype, requires_grad=True)
+    total = packed_sum(rows, torch.ones(1001, dtype=torch.int64))
+    assert total.dtype == torch.float32
+    assert total.item() == 1001
+    (gradient,) = torch.autograd.grad(total, rows)
+    assert gradient.dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["mean", "attention"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_mean_of_sixteen_bit_rows_is_rounded_once(name: PoolingName, dtype: torch.dtype) -> None:
+    """The mean of 257 ones is 1; with the sum or the count in bfloat16, it would not be."""
+    pooled = build(name).to(dtype)(torch.ones(257, SIZE, dtype=dtype), torch.ones(257, dtype=torch.int64))
+    assert pooled.dtype == dtype
+    assert torch.equal(pooled, torch.ones(1, SIZE, dtype=dtype))
 
 
 def test_a_printed_pooling_says_what_it_pools() -> None:
