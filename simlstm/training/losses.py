@@ -123,7 +123,12 @@ def cosent(embeddings1: Tensor, embeddings2: Tensor, targets: Tensor, *, scale: 
 
 
 def multiple_negatives(
-    embeddings1: Tensor, embeddings2: Tensor, groups: Tensor | None = None, *, temperature: float
+    embeddings1: Tensor,
+    embeddings2: Tensor,
+    groups: Tensor | None = None,
+    *,
+    temperature: float,
+    partners: Tensor | None = None,
 ) -> Tensor:
     """Return the ranking loss with in-batch negatives, in both directions (Henderson et al. 2017, section 4.4).
 
@@ -135,11 +140,19 @@ def multiple_negatives(
         embeddings2: [P, D]; row i is the partner of row i.
         groups: [P] int64, or None when every pair is a group of its own.
         temperature: Divides the cosines.
+        partners: [P] bool, False for rows that take no part, as if they were not there; the loss of no row is 0.
+            Their number is never asked for, which would make the host wait for a GPU.
     """
     similarity = F.normalize(embeddings1, dim=1) @ F.normalize(embeddings2, dim=1).T / temperature  # (P, P)
     if groups is not None:
         same = groups[:, None] == groups[None, :]
         same.fill_diagonal_(False)
         similarity = similarity.masked_fill(same, float("-inf"))
-    partner = torch.arange(len(similarity), device=similarity.device)
-    return (F.cross_entropy(similarity, partner) + F.cross_entropy(similarity.T, partner)) / 2
+    own = torch.arange(len(similarity), device=similarity.device)
+    if partners is None:
+        return (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
+    # The diagonal stays: a row of nothing but minus infinity would have no finite gradient to leave out.
+    absent = (~partners[:, None] | ~partners[None, :]).fill_diagonal_(False)
+    similarity = similarity.masked_fill(absent, float("-inf"))
+    rows = F.cross_entropy(similarity, own, reduction="none") + F.cross_entropy(similarity.T, own, reduction="none")
+    return torch.where(partners, rows, 0).sum() / (2 * partners.sum().clamp(min=1))

@@ -99,13 +99,10 @@ class Objective:
             case "cosent":
                 return losses.cosent(first, second, targets, scale=self.config.cosent_scale)
             case "multiple_negatives":
-                if kind == "binary":  # only the pairs that say the same are anchors and partners
-                    similar = targets == 1
-                    if not similar.any():
-                        return first.sum() * 0
-                    first, second = first[similar], second[similar]
-                    groups = None if groups is None else groups[similar]
-                return losses.multiple_negatives(first, second, groups, temperature=self.config.temperature)
+                # Only the pairs that say the same are anchors and partners.
+                similar = targets == 1 if kind == "binary" else None
+                temperature = self.config.temperature
+                return losses.multiple_negatives(first, second, groups, temperature=temperature, partners=similar)
         raise AssertionError(name)
 
 

@@ -190,3 +190,18 @@ def test_gradients_of_every_loss_are_right():
     ]
     for case in cases:
         assert torch.autograd.gradcheck(case, (first, second))
+
+
+@pytest.mark.parametrize("present", [[True, False, True, True, False], [False] * 5, [False, True, False, False, False]])
+def test_rows_that_take_no_part_are_as_if_they_were_not_there(present):
+    torch.manual_seed(3)
+    first, second = (torch.randn(5, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    groups, present = torch.tensor([0, 1, 0, 2, 3]), torch.tensor(present)
+    value = losses.multiple_negatives(first, second, groups, temperature=0.05, partners=present)
+    gradients = torch.autograd.grad(value, (first, second))
+    expected, expected_gradients = first.sum() * 0, (torch.zeros_like(first), torch.zeros_like(second))
+    if present.any():
+        expected = losses.multiple_negatives(first[present], second[present], groups[present], temperature=0.05)
+        expected_gradients = torch.autograd.grad(expected, (first, second))
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(gradients, expected_gradients)

@@ -90,7 +90,8 @@ def test_ranking_uses_only_the_similar_pairs_of_labelled_data():
     expected = losses.multiple_negatives(
         output.embeddings1[similar], output.embeddings2[similar], groups[similar], temperature=0.05
     )
-    assert torch.equal(objective(output, targets, groups, "binary")["loss"], expected)
+    # The sums go over six rows with zeros in between, and round in another order.
+    torch.testing.assert_close(objective(output, targets, groups, "binary")["loss"], expected)
 
 
 def test_a_batch_without_similar_pairs_has_a_loss_of_zero_that_can_be_differentiated():
