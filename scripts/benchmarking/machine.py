@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from scripts.benchmarking.results import Machine
+from scripts.benchmarking.records import Machine
 from simlstm.rnn.backends.native import instruction_set
 from simlstm.training.provenance import code_commit
 
@@ -17,7 +17,10 @@ PACKAGES = ("simlstm", "torch", "numpy", "onnxruntime", "sentence-transformers",
 
 
 def describe_machine() -> Machine:
-    """Describe processor, instruction sets, threads, versions and commit (``+changes`` when files were edited)."""
+    """Describe processor, instruction sets, threads, versions and commit (``+changes`` when files were edited).
+
+    A copy of the code without its history takes the commit from the environment variable SIMLSTM_COMMIT.
+    """
     model, flags = _processor()
     return Machine(
         processor=model,
@@ -29,7 +32,7 @@ def describe_machine() -> Machine:
         python=platform.python_version(),
         packages={name: version for name in PACKAGES if (version := _version(name))},
         libraries=_libraries(),
-        commit=code_commit(),
+        commit=code_commit() or os.environ.get("SIMLSTM_COMMIT"),
     )
 
 

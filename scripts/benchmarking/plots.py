@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.benchmarking.bars import rate_drawing, ratio_drawing, training_parts
+from scripts.benchmarking.cuda.plots import encode_drawings, layer_drawings
+from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
 from scripts.benchmarking.lines import memory_lines, time_lines
 from scripts.benchmarking.optional import load_package
 from scripts.benchmarking.results import EncodeReport, LayerReport, TrainReport, read_report
@@ -47,6 +49,12 @@ def draw_report(file: Path, folder: Path) -> list[Path]:
         case EncodeReport():
             drawings = _encode_drawings(report)
         case TrainReport():
+            drawings = {"parts": lambda axes: training_parts(axes, report)}
+        case CudaLayerReport():
+            drawings = layer_drawings(report)
+        case CudaEncodeReport():
+            drawings = encode_drawings(report)
+        case CudaTrainReport():
             drawings = {"parts": lambda axes: training_parts(axes, report)}
     written = []
     for name, draw in drawings.items():

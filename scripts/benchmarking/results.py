@@ -3,53 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Difference = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
+from scripts.benchmarking.records import Count, Difference, Machine, Positive, Record, Timing
 
 
-class Machine(_Record):
-    """Where a measurement was made.
-
-    Attributes:
-        processor: Model name and number of logical processors.
-        instruction_sets: Those of its vector and matrix instruction sets that matter here.
-        native_backend: The instruction set that our native backend chose; None where it is absent.
-        cpu_capability: The one that torch's own kernels chose.
-        threads: CPU threads of torch, and of every peer.
-        load_average: Of the last minute, when the run began: an idle machine shows less than its threads.
-        packages: Version of each package that takes part.
-        libraries: What computes torch's matrix products, with versions.
-        commit: Of this code; ``+changes`` when files were edited.
-    """
-
-    processor: str
-    instruction_sets: list[str]
-    native_backend: str | None
-    cpu_capability: str
-    threads: Count
-    load_average: float | None
-    python: str
-    packages: dict[str, str]
-    libraries: dict[str, str]
-    commit: str | None
-
-
-class Timing(_Record):
-    """Seconds of a turn: median and first and third quartile over the turns."""
-
-    median_s: Positive
-    quartiles_s: tuple[float, float]
-    turns: Count
-
-
-class Figure(_Record):
+class Figure(Record):
     """One candidate at one shape.
 
     Attributes:
@@ -67,7 +27,7 @@ class Figure(_Record):
     parity: Difference | None = None
 
 
-class LayerRow(_Record):
+class LayerRow(Record):
     """The recurrent layer and its peers at one shape.
 
     Attributes:
@@ -92,18 +52,18 @@ class LayerRow(_Record):
     prepacked_ratio: Positive | None = None
 
 
-class LayerReport(_Record):
+class LayerReport(Record):
     """``simlstm benchmark rnn``."""
 
     subject: Literal["rnn"] = "rnn"
     machine: Machine
     input_size: Count
     mean_length: Positive
-    skipped: dict[str, str] = {}
+    skipped: dict[str, str] = Field(default_factory=dict)
     rows: list[LayerRow]
 
 
-class EncodeRow(_Record):
+class EncodeRow(Record):
     """The frozen encoder and the stock modules at one shape; ratios are stock seconds over the candidate's.
 
     Attributes:
@@ -119,7 +79,7 @@ class EncodeRow(_Record):
     parity_kind: dict[str, Literal["relative difference", "lowest cosine"]]
 
 
-class LinearRow(_Record):
+class LinearRow(Record):
     """One number of sentences.
 
     Attributes:
@@ -145,7 +105,7 @@ class LinearRow(_Record):
         return self.resident_peak_mib - self.resident_before_mib - self.result_mib
 
 
-class TextRow(_Record):
+class TextRow(Record):
     """Text to vectors, seconds of one sentence; the ratio is MiniLM's seconds over ours, paired turns."""
 
     precision: str
@@ -154,7 +114,7 @@ class TextRow(_Record):
     ratio: Positive | None
 
 
-class MiniLmFigure(_Record):
+class MiniLmFigure(Record):
     """The MiniLM peer, seconds of one sentence.
 
     Attributes:
@@ -167,7 +127,7 @@ class MiniLmFigure(_Record):
     sentences_per_second: Positive
 
 
-class TextReport(_Record):
+class TextReport(Record):
     """Text to vectors against a MiniLM sentence encoder."""
 
     source: str
@@ -179,7 +139,7 @@ class TextReport(_Record):
     skipped: str | None = None
 
 
-class EncodeReport(_Record):
+class EncodeReport(Record):
     """``simlstm benchmark encode``."""
 
     subject: Literal["encode"] = "encode"
@@ -194,7 +154,7 @@ class EncodeReport(_Record):
     texts: TextReport | None
 
 
-class TrainFigure(_Record):
+class TrainFigure(Record):
     """One candidate over all measured steps.
 
     Attributes:
@@ -210,7 +170,7 @@ class TrainFigure(_Record):
     parts: dict[str, Positive]
 
 
-class TrainReport(_Record):
+class TrainReport(Record):
     """``simlstm benchmark train``: ratios are stock seconds over ours.
 
     Attributes:
@@ -229,14 +189,16 @@ class TrainReport(_Record):
     figures: dict[str, TrainFigure]
 
 
-Report = LayerReport | EncodeReport | TrainReport
+Report = LayerReport | EncodeReport | TrainReport | CudaLayerReport | CudaEncodeReport | CudaTrainReport
 _REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="subject")])
 
 
 def write_report(report: Report, file: Path) -> None:
-    """Write a results file, in a folder that is made when it does not exist."""
+    """Write a results file whole or not at all, in a folder that is made when it does not exist."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    unfinished.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(file)
 
 
 def read_report(file: Path) -> Report:

@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
+from scripts.benchmarking.cuda.tables import encode_parts, layer_parts, train_parts
+from scripts.benchmarking.markdown import milliseconds, table
+from scripts.benchmarking.records import Machine
 from scripts.benchmarking.results import (
     EncodeReport,
     EncodeRow,
@@ -9,10 +13,8 @@ from scripts.benchmarking.results import (
     LayerReport,
     LayerRow,
     LinearRow,
-    Machine,
     Report,
     TextReport,
-    Timing,
     TrainReport,
 )
 
@@ -30,20 +32,16 @@ def report_text(report: Report) -> str:
             return _join([*_encode(report), _machine(report.machine)])
         case TrainReport():
             return _join([*_train(report), _machine(report.machine)])
+        case CudaLayerReport():
+            return _join([*layer_parts(report), _machine(report.machine)])
+        case CudaEncodeReport():
+            return _join([*encode_parts(report), _machine(report.machine)])
+        case CudaTrainReport():
+            return _join([*train_parts(report), _machine(report.machine)])
 
 
 def _join(parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _milliseconds(timing: Timing) -> str:
-    low, high = timing.quartiles_s
-    return f"{1e3 * timing.median_s:.3g} ({1e3 * low:.3g}–{1e3 * high:.3g})"
 
 
 def _layer(report: LayerReport) -> list[str]:
@@ -55,7 +53,7 @@ def _layer(report: LayerReport) -> list[str]:
             header = ["H", "B", "simlstm ms", *(f"{name} ms" for name in peers), "over the best", "GFLOP/s", "of peak"]
             if rows[0].prepacked_ratio is not None:
                 header.append("prepacked over the best")
-            parts += [f"{mode.capitalize()}:", _table(header, (_layer_cells(row, peers) for row in rows))]
+            parts += [f"{mode.capitalize()}:", table(header, (_layer_cells(row, peers) for row in rows))]
     parts += [f"{name} did not take part: {reason}" for name, reason in report.skipped.items()]
     return [*parts, _peaks(report.rows)]
 
@@ -65,7 +63,7 @@ def _layer_cells(row: LayerRow, peers: Sequence[str]) -> list[str]:
     return [
         str(row.hidden_size),
         str(row.batch),
-        _milliseconds(ours.timing),
+        milliseconds(ours.timing),
         *(_compared(row.figures[name]) for name in peers),
         f"**{row.ratio:.2f}**",
         f"{ours.gflops:.0f}",
@@ -100,7 +98,7 @@ def _shapes(report: EncodeReport) -> list[str]:
     header = ["H", "B", "torch ms", *(f"{name} ms" for name in candidates), *(f"{name} GFLOP/s" for name in candidates)]
     return [
         f"From token ids, frozen encoder on the {report.backend} backend; GFLOP/s of the recurrent products alone:",
-        _table(header, (_encode_cells(row, candidates) for row in report.rows)),
+        table(header, (_encode_cells(row, candidates) for row in report.rows)),
         _peaks(report.rows),
     ]
 
@@ -110,7 +108,7 @@ def _encode_cells(row: EncodeRow, candidates: Sequence[str]) -> list[str]:
     return [
         str(row.hidden_size),
         str(row.batch),
-        _milliseconds(row.figures["torch"].timing),
+        milliseconds(row.figures["torch"].timing),
         *(f"{1e3 * figure.timing.median_s:.3g} · **{figure.ratio:.2f}×**" for figure in figures),
         *(f"{figure.gflops:.0f} · {figure.share_of_peak:.0%}" for figure in figures),
     ]
@@ -119,7 +117,7 @@ def _encode_cells(row: EncodeRow, candidates: Sequence[str]) -> list[str]:
 def _linearity(report: EncodeReport) -> list[str]:
     header = ["precision", "sentences", "seconds", "µs a sentence", "resident MiB before", "peak", "beyond the vectors"]
     about = f"As the sentences grow in number, from lists of token ids, H={report.linearity_hidden_size}:"
-    return [about, _table(header, map(_linear_cells, report.linearity))]
+    return [about, table(header, map(_linear_cells, report.linearity))]
 
 
 def _linear_cells(row: LinearRow) -> list[str]:
@@ -144,7 +142,7 @@ def _texts(report: TextReport) -> list[str]:
             f"over the lengths; its rate stands for all {report.sentences:,}."
         )
     about = f"From text ({report.source}; {report.mean_tokens:.1f} tokens on average) with {report.model}:"
-    return [about, _table(["encoder", "sentences", "sentences a second", "over MiniLM"], rows), note]
+    return [about, table(["encoder", "sentences", "sentences a second", "over MiniLM"], rows), note]
 
 
 def _over(ratio: float | None) -> str:
@@ -159,14 +157,14 @@ def _train(report: TrainReport) -> list[str]:
             name,
             f"{figure.seconds:.1f}",
             f"{figure.sentences_per_second:,.0f}",
-            _milliseconds(figure.timing),
+            milliseconds(figure.timing),
             *(f"{1e3 * figure.parts[part]:.3g}" for part in parts),
         ]
         for name, figure in report.figures.items()
     ]
     about = f"{report.config}, {report.precision}, {report.steps} steps, {report.sentences:,} sentences:"
     ratios = f"All steps together **{report.total_ratio:.2f}**, median step {report.step_ratio:.2f}."
-    return [about, _table(header, rows), ratios]
+    return [about, table(header, rows), ratios]
 
 
 def _machine(machine: Machine) -> str:

@@ -21,10 +21,20 @@ class PackedLayer:
         with torch.inference_mode():
             return [self.layer(batch.packed) for batch in self.batches]
 
+    def infer_batch(self, number: int) -> object:
+        """Run one batch forward; numbers beyond the last begin anew."""
+        with torch.inference_mode():
+            return self.layer(self.batches[number % len(self.batches)].packed)
+
     def step(self) -> object:
         """Run every batch forward and backward; inputs and weights get gradients."""
         for batch in self.batches:
             self._step(batch)
+        return None
+
+    def step_batch(self, number: int) -> object:
+        """Run one batch forward and backward; numbers beyond the last begin anew."""
+        self._step(self.batches[number % len(self.batches)])
         return None
 
     def outputs(self) -> dict[str, Tensor]:
@@ -72,10 +82,20 @@ class PaddedLayer:
         with torch.inference_mode():
             return [self.layer(padded) for padded in self.padded]
 
+    def infer_batch(self, number: int) -> object:
+        """Run one batch forward; numbers beyond the last begin anew."""
+        with torch.inference_mode():
+            return self.layer(self.padded[number % len(self.padded)])
+
     def step(self) -> object:
         """Run every batch forward and backward; the gradient of the padding's output is zero."""
         for number in range(len(self.batches)):
             self._step(number)
+        return None
+
+    def step_batch(self, number: int) -> object:
+        """Run one batch forward and backward; numbers beyond the last begin anew."""
+        self._step(number % len(self.padded))
         return None
 
     def outputs(self) -> dict[str, Tensor]:

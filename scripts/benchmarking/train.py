@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from scripts.benchmarking.interleave import Measurement, median_ratio
 from scripts.benchmarking.machine import describe_machine
@@ -31,6 +32,17 @@ from simlstm.training.schedule import learning_rate_factor
 PARITY = {"float32": 1e-5, "bf16": 1e-3}
 WARMUP = 5
 OURS, STOCK = "simlstm", "torch.nn.LSTM"
+_CPU = torch.device("cpu")
+
+
+class Watch(Protocol):
+    """Who learns where the parts of a step end."""
+
+    def start(self) -> None:
+        """Begin a step."""
+
+    def lap(self, part: str) -> None:
+        """End a part; what follows belongs to the next."""
 
 
 class Stopwatch:
@@ -65,12 +77,26 @@ def with_stock_layer(model: SiameseModel) -> SiameseModel:
 
 
 def stepper(
-    model: SiameseModel, corpus: Corpus, config: TrainingConfig, watch: Stopwatch
-) -> Callable[[PlannedBatch, int], float]:
+    model: SiameseModel,
+    corpus: Corpus,
+    config: TrainingConfig,
+    watch: Watch,
+    *,
+    device: torch.device = _CPU,
+    autocast: torch.dtype | None = None,
+) -> Callable[[PlannedBatch, int], Tensor]:
     """Return a function that does one training step as the loop does it, and gives the loss.
 
-    As in the loop: precision, schedule, clipping and the average of the weights. Otherwise: every batch is a step
-    (no accumulation) of a run of as many epochs, and everything is on the CPU. ``watch`` learns where each part ends.
+    As in the loop: schedule, clipping and the average of the weights. Otherwise: every batch is a step (no
+    accumulation) of a run of as many epochs.
+
+    Args:
+        model: On the device.
+        corpus: Packs the batches.
+        config: The experiment.
+        watch: Learns where each part ends.
+        device: Where the model is.
+        autocast: Dtype of the forward pass's products; None for the weights' own.
     """
     objective = Objective(config.loss, head=config.model.head, kinds=corpus.kinds)
     optimizer = build_optimizer(model, config.optimizer, config.embedding)
@@ -79,7 +105,7 @@ def stepper(
     settings = config.optimizer
     model.train()
 
-    def step(planned: PlannedBatch, number: int) -> float:
+    def step(planned: PlannedBatch, number: int) -> Tensor:
         torch.manual_seed(number)  # the same dropout for both candidates
         factor = learning_rate_factor(
             number,
@@ -91,11 +117,13 @@ def stepper(
         set_rate(optimizer, factor)
         watch.start()
         batch, kind = corpus.collate(planned)
+        tokens = batch.tokens.to(device=device)  # type: ignore[call-arg]
+        groups = None if batch.groups is None else batch.groups.to(device)
+        targets = batch.targets.to(device)
         watch.lap("collate")
-        low = config.training.precision == "bf16"
-        with torch.autocast("cpu", torch.bfloat16) if low else contextlib.nullcontext():
-            output = model(batch.tokens)
-        loss = objective(output, batch.targets, batch.groups, kind)["loss"]
+        with contextlib.nullcontext() if autocast is None else torch.autocast(device.type, autocast):
+            output = model(tokens)
+        loss = objective(output, targets, groups, kind)["loss"]
         watch.lap("forward")
         loss.backward()  # type: ignore[no-untyped-call]
         watch.lap("backward")
@@ -106,7 +134,7 @@ def stepper(
         if average is not None:
             average.update(model, number + 1)
         watch.lap("update")
-        return loss.item()
+        return loss.detach()
 
     return step
 
@@ -136,7 +164,10 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
     corpus = build_corpus(config, data, start)
     models = {OURS: start.model, STOCK: with_stock_layer(start.model)}
     watches = {name: Stopwatch() for name in models}
-    steppers = {name: stepper(model, corpus, config, watches[name]) for name, model in models.items()}
+    autocast = torch.bfloat16 if config.training.precision == "bf16" else None
+    steppers = {
+        name: stepper(model, corpus, config, watches[name], autocast=autocast) for name, model in models.items()
+    }
     timed = {name: Measurement(name) for name in models}
     parity = PARITY[config.training.precision]
     sentences = 0
@@ -148,7 +179,7 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
         losses = {}
         for name in models if number % 2 == 0 else reversed(models):
             begin = time.perf_counter()
-            losses[name] = steppers[name](planned, number)
+            losses[name] = steppers[name](planned, number).item()
             if number >= WARMUP:
                 timed[name].seconds.append(time.perf_counter() - begin)
         if number == 0 and not math.isclose(*losses.values(), rel_tol=parity):

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Everything that is measured on a GPU, in one call of at most nine minutes; needs no network and no installed package.
+#
+#   benchmarks/cuda.sh [FOLDER]     PYTHON and SIMLSTM_COMMIT may be set in the environment
+#
+# Each part is a process of its own and writes its file as it goes on: one that is stopped, or whose kernel breaks the
+# device for its process, keeps what it has and does not take the next one along.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+results=${1:-benchmarks/results}
+python=${PYTHON:-python3}
+export PYTHONPATH=".${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+failed=""
+
+measure() { # seconds, name, arguments
+    seconds=$1 name=$2
+    shift 2
+    timeout -k 5 "$seconds" "$python" scripts/benchmark.py "$@" --device cuda --json "$results/$name.json"
+    status=$?
+    test "$status" -eq 0 || failed="$failed $name ($status)"
+}
+
+measure 290 rnn-cuda rnn --minutes 4.4
+measure 120 encode-cuda encode --minutes 1.5
+measure 50 train-float32-cuda train --config benchmarks/train-cuda.toml --dtype float32
+measure 50 train-bfloat16-cuda train --config benchmarks/train-cuda.toml --dtype bfloat16
+
+test -z "$failed" || echo "benchmarks/cuda.sh: with errors, or stopped (124):$failed" >&2
+test -z "$failed"

@@ -1,0 +1,302 @@
+"""The commands with --device cuda: refused without a GPU, and walked from end to end on the CPU in its place."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+from scripts.benchmark import main
+from scripts.benchmarking import encode_shapes
+from scripts.benchmarking.cuda import command, layer_shape, train
+from scripts.benchmarking.cuda.accelerator import CudaAccelerator, HostAccelerator
+from scripts.benchmarking.cuda.attempts import Attempts
+from scripts.benchmarking.cuda.candidates import our_layer
+from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
+from scripts.benchmarking.results import read_report
+from scripts.benchmarking.tables import report_text
+from simlstm.training.build import build_corpus, build_start
+from simlstm.training.config_file import load_config
+from simlstm.training.run_data import read_run_data
+
+ROOT = Path(__file__).parents[2]
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+LAYER = ["rnn", "--device", "cuda", "--hidden", "8", "--batch", "3", "--mean-length", "3", "--turns", "2"]
+LAYER += ["--peak-size", "32", "--layers", "1"]
+
+
+def run(*arguments: str):
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> HostAccelerator:
+    """Put the CPU in the place of the GPU."""
+    accelerator = HostAccelerator(cache_bytes=20_000)
+    monkeypatch.setattr(command, "CudaAccelerator", lambda: accelerator)
+    return accelerator
+
+
+@WITHOUT_GPU
+@pytest.mark.parametrize("subject", ["rnn", "encode", "train"])
+def test_without_a_gpu_a_sentence_says_so(subject: str, tmp_path: Path):
+    result = run(subject, "--device", "cuda", "--json", str(tmp_path / "none.json"))
+    assert result.exit_code == 1
+    assert "torch sees no CUDA device on this machine; --device cpu is allowed" in result.output
+    assert not (tmp_path / "none.json").exists()
+
+
+@WITHOUT_GPU
+def test_the_script_tries_every_part_and_fails_without_a_gpu(tmp_path: Path):
+    environment = {**os.environ, "PYTHON": str(Path(os.sys.executable)), "OMP_NUM_THREADS": "1"}
+    said = subprocess.run(
+        [ROOT / "benchmarks" / "cuda.sh", tmp_path], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert said.returncode == 1
+    assert said.stderr.count("torch sees no CUDA device") == 4
+    assert "rnn-cuda (1) encode-cuda (1) train-float32-cuda (1) train-bfloat16-cuda (1)" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["rnn", "--layers", "2"], "--layers: got [2], which is for --device cuda"),
+        (["encode", "--minutes", "1"], "--minutes: got 1.0"),
+        (["rnn", "--dtype", "float16"], "--dtype: got float16"),
+        (["rnn", "--mean-length", "3", "--mean-length", "4"], "--mean-length: got 2 of them"),
+    ],
+)
+def test_what_only_a_gpus_benchmark_has_is_refused_on_the_cpu(flags: list[str], said: str):
+    result = run(*flags)
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_other_mistakes_are_told(host: HostAccelerator):
+    assert "--mean-length: got 2" in run("encode", "--device", "cuda", *["--mean-length", "3"] * 2).output
+    assert "--dtype: got float16" in run("train", "--device", "cuda", "--dtype", "float16").output
+    with pytest.raises(ValueError, match="subject: got dance"):
+        command.measure(
+            "dance", hidden_sizes=None, batches=None, layers=None, mean_lengths=None, dtype="bfloat16", turns=2,
+            steps=None, config=Path("x"), minutes=None, peak_size=None, json_out=None,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_the_layer_is_walked(dtype: str, host: HostAccelerator, tmp_path: Path):
+    out = tmp_path / "rnn-cuda.json"
+    result = run(*LAYER, "--layers", "2", "--mean-length", "5", "--dtype", dtype, "--json", str(out))
+    assert result.exit_code == 0, result.output
+    report = read_report(out)
+    assert isinstance(report, CudaLayerReport)
+    assert report_text(report) in result.output
+    assert (report.refused, report.left_out, report.dtype) == ([], [], dtype)
+    peers = {"float32"} if dtype == "float32" else {"bfloat16", "float16"}
+    assert set(report.cudnn_takes) == peers
+    assert [(row.mode, set(row.us_per_step)) for row in report.step_rows] == [
+        ("inference", peers), ("forward+backward", peers),
+    ]  # fmt: skip
+    assert [(row.num_layers, row.mean_length, row.mode) for row in report.rows] == [
+        (layers, mean, mode) for layers in (1, 2) for mean in (3, 5) for mode in ("inference", "forward+backward")
+    ]
+    stock = {f"torch {kind} {peer}" for kind in ("packed", "padded") for peer in peers}
+    for row in report.rows:
+        graph = {"simlstm CUDA graph"} if row.mode == "inference" else set()
+        assert set(row.figures) == {"simlstm", *stock, *graph}
+        assert set(row.ceilings.tflops) == peers
+        assert row.input_sets > 1, "the inputs are to exceed the cache"
+        for name, kind in (("packed", "packed"), ("padded", "padded"), ("best", "p")):
+            chosen = [peer for peer in stock if peer.startswith(f"torch {kind}")]
+            medians = {peer: row.figures[peer].timing.device.median_s for peer in chosen}
+            assert row.fastest[name] == min(chosen, key=medians.__getitem__)
+            assert row.over[name] == row.figures[row.fastest[name]].ratio
+        ours = row.figures["simlstm"]
+        assert ours.ratio == 1.0
+        assert ours.us_per_step == pytest.approx(1e6 * ours.timing.device.median_s / row.steps)
+        assert ours.tflops == pytest.approx(1e-12 * row.operations / ours.timing.device.median_s)
+        assert ours.gbytes == pytest.approx(1e-9 * row.least_bytes / ours.timing.device.median_s)
+        assert ours.roofline_share == pytest.approx(row.roofline_s / ours.timing.device.median_s)
+
+
+def test_a_wrong_layer_of_ours_gets_no_figure_and_torchs_steps_stay(
+    host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def wrong(*arguments):
+        layer = our_layer(*arguments)
+        with torch.no_grad():
+            layer.weight_hh_l0_reverse.zero_()
+        return layer
+
+    monkeypatch.setattr(layer_shape, "our_layer", wrong)
+    out = tmp_path / "rnn-cuda.json"
+    result = run(*LAYER, "--json", str(out))
+    assert result.exit_code == 1
+    report = read_report(out)
+    assert report.rows == []
+    assert len(report.step_rows) == 2
+    assert [line.split(":")[0] for line in report.refused] == [
+        "L=1 mean 3 H=8 B=3, inference, simlstm",
+        "L=1 mean 3 H=8 B=3, inference, simlstm CUDA graph",
+        "L=1 mean 3 H=8 B=3, forward+backward, simlstm",
+    ]
+    assert "ParityError: parity failed: simlstm, 0.rows: relative norm" in report.refused[0]
+
+
+def test_a_peer_that_fails_is_named_and_the_others_are_measured(
+    host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    broken = layer_shape.check_norms
+
+    def check(name, *rest, **options):
+        if name == "torch padded bfloat16":
+            raise KeyError("a kernel is missing")
+        return broken(name, *rest, **options)
+
+    monkeypatch.setattr(layer_shape, "check_norms", check)
+    out = tmp_path / "rnn-cuda.json"
+    assert run(*LAYER, "--json", str(out)).exit_code == 1
+    report = read_report(out)
+    assert [row.fastest["padded"] for row in report.rows] == ["torch padded float16"] * 2
+    assert len(report.refused) == 2
+    assert "KeyError: 'a kernel is missing'" in report_text(report)
+
+
+def test_what_there_is_no_time_for_is_named(host: HostAccelerator, tmp_path: Path):
+    out = tmp_path / "rnn-cuda.json"
+    assert run(*LAYER, "--minutes", "0", "--json", str(out)).exit_code == 0
+    report = read_report(out)
+    assert report.left_out == ["torch's steps, L=1 mean 3 H=8 B=3", "L=1 mean 3 H=8 B=3"]
+    assert "Not begun, because the time was over: torch's steps" in report_text(report)
+
+
+def test_a_device_that_does_not_work_any_more_ends_the_run():
+    class Broken(HostAccelerator):
+        def wait(self) -> None:
+            raise RuntimeError("an illegal memory access was encountered")
+
+    attempts = Attempts(Broken(), seconds=60)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        attempts.make("a shape", lambda: 1 // 0)
+    assert attempts.refused == ["a shape: ZeroDivisionError: integer division or modulo by zero"]
+
+
+def test_the_encoder_is_walked(host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from scripts.benchmarking.cuda import encode
+
+    plan = encode.EncodePlan
+    monkeypatch.setattr(encode, "EncodePlan", lambda **given: plan(**given, vocabulary_size=40))
+    out = tmp_path / "encode-cuda.json"
+    sizes = ["--hidden", "8", "--batch", "3", "--batch", "5", "--mean-length", "3", "--turns", "2"]
+    result = run("encode", "--device", "cuda", *sizes, "--json", str(out))
+    assert result.exit_code == 0, result.output
+    report = read_report(out)
+    assert isinstance(report, CudaEncodeReport)
+    assert report.refused == []
+    assert [row.batch for row in report.rows] == [3, 5]
+    for row in report.rows:
+        assert set(row.figures) == {
+            "simlstm frozen", "simlstm frozen, from and to the host", "torch bfloat16", "torch float16",
+            "MiniLM shape, padded", "MiniLM shape, nested",
+        }  # fmt: skip
+        for figure in row.figures.values():
+            assert figure.sentences_per_second == pytest.approx(row.batch / figure.timing.device.median_s)
+            assert figure.parity > 0.99
+    assert report_text(report) in result.output
+
+
+def test_an_encoder_that_computes_something_else_gets_no_row(host: HostAccelerator, monkeypatch: pytest.MonkeyPatch):
+    from scripts.benchmarking.cuda import encode
+
+    frozen = encode.FrozenEncoder.from_encoder
+
+    class Wrong:
+        @staticmethod
+        def from_encoder(encoder, **options):
+            changed = encode_shapes.copy.deepcopy(encoder)
+            with torch.no_grad():
+                changed.recurrent.weight_hh_l0.zero_()
+            return frozen(changed, **options)
+
+    monkeypatch.setattr(encode, "FrozenEncoder", Wrong)
+    report = encode.measure(
+        host,
+        encode.EncodePlan([32], [20], 12.0, 2, 60, turn_seconds=1e-4, vocabulary_size=40, input_size=6),
+    )
+    assert report.rows == []
+    assert len(report.refused) == 2
+    assert "parity failed: simlstm frozen: cosine" in report.refused[0]
+    assert "No figure, because it failed" in report_text(report)
+
+
+TINY = """
+[data]
+train = "demo:en:test"
+dev = "demo:en:dev"
+[model]
+embedding_size = 6
+hidden_size = 5
+[training]
+batch_size = 8
+"""
+
+
+@pytest.mark.parametrize(("dtype", "precision"), [("float32", "TF32"), ("bfloat16", "bfloat16 autocast")])
+def test_training_is_walked(dtype: str, precision: str, host: HostAccelerator, tmp_path: Path):
+    config, out = tmp_path / "tiny.toml", tmp_path / "train-cuda.json"
+    config.write_text(TINY)
+    result = run(
+        "train", "--device", "cuda", "--dtype", dtype, "--config", str(config), "--steps", "16", "--json", str(out)
+    )
+    assert result.exit_code == 0, result.output
+    report = read_report(out)
+    assert isinstance(report, CudaTrainReport)
+    assert (report.steps, report.block, report.precision) == (16, 8, precision)
+    assert report.sentences == 16 * 2 * 8
+    ours, stock = report.figures["simlstm"], report.figures["torch.nn.LSTM"]
+    assert list(ours.parts) == list(stock.parts) == ["collate", "forward", "backward", "update"]
+    assert stock.timing.turns == 2
+    assert 0 < sum(ours.parts.values()) <= 1.5 * max(ours.timing.quartiles_s)
+    assert report_text(report) in result.output
+
+
+def test_another_layer_in_training_gets_no_figure(
+    host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def wrong(model):
+        twin = with_stock_layer(model)
+        with torch.no_grad():
+            twin.encoder.recurrent.bias_ih_l0 += 0.5
+        return twin
+
+    with_stock_layer = train.with_stock_layer
+    monkeypatch.setattr(train, "with_stock_layer", wrong)
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    result = run("train", "--device", "cuda", "--config", str(config), "--steps", "16")
+    assert result.exit_code == 1
+    assert "parity failed: simlstm in training" in result.output
+
+
+def test_an_epoch_that_is_too_short_is_told(host: HostAccelerator, tmp_path: Path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    result = run("train", "--device", "cuda", "--config", str(config), "--steps", "80000")
+    assert result.exit_code == 1
+    assert "10000 blocks of 8 steps and one to warm up were asked for" in result.output
+
+
+def test_the_experiment_that_a_gpu_trains_is_long_enough():
+    config = load_config(ROOT / "benchmarks" / "train-cuda.toml")
+    data = read_run_data(config)
+    assert len(build_corpus(config, data, build_start(config, data)).epoch(0)) >= 96 + 8
+
+
+def test_cuda_is_asked_for_when_it_is_made(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="no CUDA device"):
+        CudaAccelerator()
