@@ -10,14 +10,17 @@ import typer
 from rich.console import Console
 
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
-from simlstm.training.config_file import load_config
+from simlstm.training.config import TrainingConfig
+from simlstm.training.config_file import load_config, share_config
 from simlstm.training.display import Display
+from simlstm.training.distributed import ALONE, PeerError, Processes
 from simlstm.training.folder import RunFolder
 from simlstm.training.identity import saved_config
 from simlstm.training.interruption import Interrupted
+from simlstm.training.launch import join
 from simlstm.training.loop import DivergedError
-from simlstm.training.provenance import shell_command
-from simlstm.training.run import train
+from simlstm.training.provenance import command_words, shell_command
+from simlstm.training.run import TrainingResult, train
 
 
 def main(
@@ -35,7 +38,8 @@ def main(
 ) -> None:
     """Train a model, keep the best on dev, calibrate it, and write its checkpoint folder.
 
-    Ctrl-C saves the state first; the same command with --resume goes on as if nothing had happened.
+    Ctrl-C saves the state first; the same command with --resume goes on as if nothing had happened. Under torchrun,
+    several processes train one model.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     flags: dict[str, Any] = {
@@ -46,40 +50,61 @@ def main(
         "training.threads": threads,
     }
     folder = RunFolder(out)
-    if resume and not overwrite and folder.is_finished():  # asked before the configuration, which may be left out
-        folder.state.remove()  # a kill may have come right after the checkpoint
-        print(f"{out} is a finished run; nothing to do")
-        return
-    try:
+
+    def experiment() -> TrainingConfig | None:
+        """Return the configuration, or None where there is nothing to do."""
+        if resume and not overwrite and folder.is_finished():  # asked first: the configuration may be left out
+            folder.state.remove()  # a kill may have come right after the checkpoint
+            return None
         nothing_given = not settings and all(value is None for value in flags.values())
         if resume and config is None and (nothing_given or folder.state.description() is not None):
-            experiment = saved_config(folder, overrides=settings or (), flags=flags)
-        else:
-            experiment = load_config(config, overrides=settings or (), flags=flags)
-        fit = None
-        if experiment.calibration.method != "none":
-            fit = partial(calibrate_model, **experiment.calibration.model_dump())
-        result = train(
-            experiment,
-            out,
-            evaluate=evaluate_model,
-            calibrate=fit,
-            resume=resume,
-            overwrite=overwrite,
-            display=Display(Console(stderr=True)),
-        )
+            return saved_config(folder, overrides=settings or (), flags=flags)
+        return load_config(config, overrides=settings or (), flags=flags)
+
+    processes = ALONE
+    try:
+        with join() as processes:
+            if not processes.leads:
+                logging.getLogger().setLevel(logging.ERROR)
+            chosen = share_config(experiment, processes)
+            result = None if chosen is None else _train(chosen, out, resume, overwrite, processes)
     except Interrupted as stop:
-        print(f"{stop}\ngo on with: {_resume_command()}", file=sys.stderr)
+        if processes.leads:
+            print(f"{stop}\ngo on with: {_resume_command()}", file=sys.stderr)
         raise typer.Exit(128 + stop.signal_number) from None
     except KeyboardInterrupt:  # before the first step: there is nothing to save yet
         raise typer.Exit(130) from None
-    except (ValueError, ImportError, OSError, DivergedError) as error:
-        print(f"train: {error}", file=sys.stderr)
+    except (ValueError, ImportError, OSError, DivergedError, PeerError) as error:
+        print(f"train: {error}" if processes.alone else f"train, process {processes.rank}: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    name = result.metrics["selected_by"]
-    print(
-        f"{out}: dev {name} {result.metrics['dev'][name]:.4f} at epoch {result.metrics['best_epoch']}, "
-        f"{result.metrics['sentences_per_second']:,.0f} sentences/s, {result.metrics['wall_seconds']:.0f} s"
+    if not processes.leads:
+        return
+    if result is None:
+        print(f"{out} is a finished run; nothing to do")
+    else:
+        name = result.metrics["selected_by"]
+        print(
+            f"{out}: dev {name} {result.metrics['dev'][name]:.4f} at epoch {result.metrics['best_epoch']}, "
+            f"{result.metrics['sentences_per_second']:,.0f} sentences/s, {result.metrics['wall_seconds']:.0f} s"
+        )
+
+
+def _train(
+    experiment: TrainingConfig, out: Path, resume: bool, overwrite: bool, processes: Processes
+) -> TrainingResult:
+    """Train with the package's own evaluation and calibration."""
+    fit = None
+    if experiment.calibration.method != "none":
+        fit = partial(calibrate_model, **experiment.calibration.model_dump())
+    return train(
+        experiment,
+        out,
+        evaluate=evaluate_model,
+        calibrate=fit,
+        resume=resume,
+        overwrite=overwrite,
+        display=Display(Console(stderr=True)),
+        processes=processes,
     )
 
 
@@ -91,8 +116,7 @@ def _source(path: str, format: str | None) -> dict[str, str]:
 
 def _resume_command() -> str:
     """Return this command with ``--resume``, as a shell takes it."""
-    # As it was typed: the console command rewrites sys.argv.
-    words = [word for word in sys.orig_argv[1:] if word not in {"--overwrite", "--resume"}]
+    words = [word for word in command_words() if word not in {"--overwrite", "--resume"}]
     return shell_command([*words, "--resume"])
 
 

@@ -18,6 +18,7 @@ Metric = Literal[
     "optimistic_accuracy",
     "optimistic_f1",
 ]
+PrecisionName = Literal["float32", "tf32", "bf16", "fp16"]
 LOSS_NAMES = ("mse", "kl", "bce", "contrastive", "cosent", "multiple_negatives")
 
 Positive = Annotated[float, Field(gt=0)]
@@ -194,15 +195,20 @@ class TrainingSection(Section):
     """The loop itself.
 
     Attributes:
-        batch_size: Pairs in one forward pass.
+        batch_size: Pairs in one forward pass, shared out where several processes train.
         accumulation_steps: Batches whose gradients make one step.
         ema_decay: Averaging of the weights; 0 turns it off.
+        precision: Of the forward pass's products. ``float32`` is full float32, on CUDA too; ``tf32`` (CUDA) cuts its
+            mantissas to 10 bits; ``bf16`` and ``fp16`` (CUDA, with scaled losses) autocast. Weights, scores and losses
+            are float32 in each of them.
         evaluations_per_epoch: How often dev is measured.
         patience: Stop after this many evaluations without a better one; absent, never.
         metric: The dev metric that decides; ``auto`` is Spearman for graded data, ROC AUC for 0/1 labels. The
             optimistic ones are measured at dev's own best threshold.
         save_every: Steps between two savings of the resumable state (it is also saved at every evaluation).
         initial_checkpoint: A checkpoint folder whose tokenizer and weights are the start (fine-tuning).
+        device: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:1``; under torchrun ``auto`` and ``cuda``
+            give each process a GPU of its own.
         threads: Threads of one CPU operation; absent, torch's own choice.
     """
 
@@ -210,7 +216,7 @@ class TrainingSection(Section):
     batch_size: Count = 32
     accumulation_steps: Count = 1
     ema_decay: Probability = 0.995
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: PrecisionName = "float32"
     evaluations_per_epoch: Count = 1
     patience: Count | None = None
     metric: Metric = "auto"

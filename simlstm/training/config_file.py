@@ -3,7 +3,7 @@
 import copy
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from simlstm.training.config import TrainingConfig
+from simlstm.training.distributed import Processes
 
 
 class ConfigError(ValueError):
@@ -65,6 +66,26 @@ def load_config(
         # A list whose only item is wrong is also "too short" to pydantic: the item's own mistake says it all.
         lines = [_explain(detail) for detail in details if detail["type"] != "too_short" or detail["loc"] not in inner]
         raise ConfigError("\n".join(f"{name}: {line}" for line in lines)) from error
+
+
+def share_config(load: Callable[[], TrainingConfig | None], processes: Processes) -> TrainingConfig | None:
+    """Load a configuration on the first process of a run, and give it to all.
+
+    Raises:
+        PeerError: On the others, when the first could not load it.
+    """
+    loaded: list[TrainingConfig] = []
+
+    def given() -> dict[str, Any] | None:
+        if (config := load()) is None:
+            return None
+        loaded.append(config)
+        return config.model_dump(mode="json", exclude_unset=True)
+
+    tree = processes.lead(given)
+    if tree is None or loaded:
+        return loaded[0] if loaded else None
+    return load_config(base=tree)
 
 
 def parse_override(text: str) -> tuple[str, Any]:

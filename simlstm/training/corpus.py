@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from simlstm.data.batching import BucketBatches, PairBatch, collate_pairs
+from simlstm.data.batching import BucketBatches, PairBatch, pack
 from simlstm.data.pairs import PairData
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.objective import Kind
@@ -98,14 +99,22 @@ class Corpus:
         order = np.random.default_rng([self._seed, number, len(planned)]).permutation(len(planned))
         return [planned[place] for place in order]
 
-    def collate(self, batch: PlannedBatch) -> tuple[PairBatch, Kind]:
-        """Pack one batch, and say of what kind it is."""
+    def collate(self, batch: PlannedBatch, own: Sequence[int] | None = None) -> tuple[PairBatch, Kind]:
+        """Pack one batch, and say of what kind it is.
+
+        Args:
+            batch: As planned.
+            own: Rows whose sentences are packed, where other processes pack the rest; all of them by default. Targets
+                and groups are those of the whole batch.
+        """
         source = self.sources[batch.source]
-        collated = collate_pairs(
-            [source.ids1[row] for row in batch.rows],
-            [source.ids2[row] for row in batch.rows],
-            [source.targets[row] for row in batch.rows],
-            None if source.groups is None else [source.groups[row] for row in batch.rows],
+        rows = batch.rows if own is None else own
+        groups = None if source.groups is None else [source.groups[row] for row in batch.rows]
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(groups or ()))}
+        collated = PairBatch(
+            tokens=pack([source.ids1[row] for row in rows] + [source.ids2[row] for row in rows]),
+            targets=torch.tensor([source.targets[row] for row in batch.rows], dtype=torch.float32),
+            groups=None if groups is None else torch.tensor([numbers[group] for group in groups]),
         )
         return collated, source.kind
 

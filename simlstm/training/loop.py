@@ -1,22 +1,25 @@
 """The training loop: steps, evaluations, savings, and an exact place to go on from."""
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from simlstm.models.siamese import SiameseModel
+from simlstm.training.batch_losses import BatchLosses
 from simlstm.training.config import TrainingConfig
 from simlstm.training.corpus import Corpus, PlannedBatch
 from simlstm.training.display import Display
+from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.ema import AveragedModel
 from simlstm.training.interruption import Interrupted, Interruption
 from simlstm.training.journal import Journal
 from simlstm.training.objective import Objective
 from simlstm.training.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_rate
+from simlstm.training.precision import Precision
 from simlstm.training.schedule import learning_rate_factor
 from simlstm.training.state import Progress, StateFolder
 
@@ -32,7 +35,10 @@ class Trainer:
 
     Everything that steers a step is a function of the configuration and the step (schedule, order of batches) or part
     of the saved state (weights, average, moments, random generators). A step is saved at most once, after its
-    evaluation when it has one.
+    evaluation when it has one. On several processes each has a Trainer; the first one writes and decides.
+
+    Nothing in a step waits for a GPU: sums stay on it until they are logged, and an interruption is asked for while
+    the step is computed.
 
     Args:
         config: The experiment.
@@ -42,8 +48,9 @@ class Trainer:
         measure: Gives the dev metrics of a model.
         metric: The dev metric that decides, one of those.
         state: Where savings go.
-        journal: Where numbers go.
+        journal: Where numbers go; None on all processes but the first.
         display: What a person sees.
+        processes: The processes of the run.
     """
 
     def __init__(
@@ -56,25 +63,31 @@ class Trainer:
         measure: Callable[[SiameseModel], Mapping[str, float]],
         metric: str,
         state: StateFolder,
-        journal: Journal,
+        journal: Journal | None,
         display: Display,
+        processes: Processes = ALONE,
     ) -> None:
         self.config = config
         self.model = model.train()
         self.corpus = corpus
-        self.objective = objective
         self.measure = measure
         self.metric = metric
         self.state = state
         self.journal = journal
+        self.processes = processes
         self.display = display
         self.device = model.encoder.embedding.weight.device
         self.optimizer = build_optimizer(model, config.optimizer, config.embedding)
         self.average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
-        self.progress = Progress()
+        self.precision = Precision(config.training.precision, self.device)
+        self.batch_losses = BatchLosses(
+            model, corpus, objective, precision=self.precision, processes=processes, device=self.device
+        )
+        self.progress = Progress(processes=processes.count)
         self.steps_per_epoch = math.ceil(corpus.batches_per_epoch() / config.training.accumulation_steps)
         self.total_steps = self.steps_per_epoch * config.training.epochs
         self._sums: dict[str, Tensor] = {}
+        self._evaluates_after = _parts(self.steps_per_epoch, config.training.evaluations_per_epoch)
         self._wall_clock = time.perf_counter()
 
     @property
@@ -87,9 +100,11 @@ class Trainer:
 
         Args:
             progress: As saved.
-            tensors: As saved: model, average, optimizer, random generators.
+            tensors: As saved: model, average, optimizer, scaling of losses, random generators.
         """
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "random": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            part: {} for part in ("model", "average", "optimizer", "scaling", "random")
+        }
         for name, tensor in tensors.items():
             part, _, key = name.partition(":")
             parts[part][key] = tensor
@@ -97,35 +112,42 @@ class Trainer:
         if self.average is not None:
             self.average.model.load_state_dict(parts["average"])
         load_optimizer_tensors(self.optimizer, parts["optimizer"])
-        torch.set_rng_state(parts["random"]["cpu"])
-        if "cuda" in parts["random"]:
-            torch.cuda.set_rng_state(parts["random"]["cuda"], self.device)
-        self.progress = progress
+        self.precision.load(parts["scaling"])
+        if progress.processes == self.processes.count:
+            self.processes.set_random_states(parts["random"], self.device)
+        self.progress = replace(progress, processes=self.processes.count)
         self._sums = {name: self._double(value) for name, value in progress.sums.items()}
 
     def save(self) -> None:
         """Save the state of the step just done."""
+        self._wait_for_device()
+        random = self.processes.random_states(self.device)
+        self.processes.lead(lambda: self._save(random))
+
+    def _save(self, random: Mapping[str, Tensor]) -> None:
+        """Write the state, on the first process."""
         self._check_finite()
         now = time.perf_counter()
         self.progress.wall_seconds += now - self._wall_clock
         self._wall_clock = now
         self.progress.sums = {name: value.item() for name, value in self._sums.items()}
-        self.progress.log_bytes = self.journal.position()
+        if self.journal is not None:
+            self.progress.log_bytes = self.journal.position()
         tensors = {f"model:{name}": tensor for name, tensor in self.model.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average:{name}": tensor for name, tensor in self.average.model.state_dict().items()}
         tensors |= {f"optimizer:{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
-        tensors["random:cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random:cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors |= {f"scaling:{name}": tensor for name, tensor in self.precision.tensors().items()}
+        tensors |= {f"random:{name}": tensor for name, tensor in random.items()}
         self.state.save(self.progress, tensors)
 
     def run(self) -> None:
         """Train to the end, or to early stopping.
 
         Raises:
-            Interrupted: After SIGINT or SIGTERM, with the state saved.
+            Interrupted: After SIGINT or SIGTERM to any process, with the state saved.
             DivergedError: When a loss is no longer finite.
+            PeerError: When another process failed, or is gone.
         """
         settings = self.config.training
         self._wall_clock = time.perf_counter()
@@ -134,12 +156,13 @@ class Trainer:
             while self.progress.epoch < settings.epochs and not self.progress.stopped:
                 plan = self.corpus.epoch(self.progress.epoch)
                 while self.progress.step_in_epoch < self.steps_per_epoch and not self.progress.stopped:
+                    stopped_by = self.processes.ask(lambda: interruption.signal_number or 0)
                     first = self.progress.step_in_epoch * settings.accumulation_steps
                     self._step(plan[first : first + settings.accumulation_steps])
                     self._after_step()
-                    if interruption.signal_number is not None:
+                    if number := stopped_by():
                         self.save()
-                        raise Interrupted(interruption.signal_number, self.progress.step)
+                        raise Interrupted(number, self.progress.step)
                 if not self.progress.stopped:
                     self.progress.epoch += 1
                     self.progress.step_in_epoch = 0
@@ -158,18 +181,17 @@ class Trainer:
         )
         set_rate(self.optimizer, factor)
         for planned in batches:
-            batch, kind = self.corpus.collate(planned)
-            with self._precision():
-                output = self.model(batch.tokens.to(device=self.device))  # type: ignore[call-arg]
-            groups = None if batch.groups is None else batch.groups.to(self.device)
-            losses = self.objective(output, batch.targets.to(self.device), groups, kind)
-            (losses["loss"] / len(batches)).backward()  # type: ignore[no-untyped-call]
+            losses = self.batch_losses(planned)
+            self.precision.scaler.scale(losses["loss"] / len(batches)).backward()  # type: ignore[no-untyped-call]
             self._record({name: value.detach() for name, value in losses.items()})
             self.progress.sentences += 2 * len(planned.rows)
+        self.processes.add_gradients(self.model.parameters())
         if settings.max_gradient_norm > 0:
+            self.precision.scaler.unscale_(self.optimizer)
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
-            self._record({"gradient_norm": norm})
-        self.optimizer.step()
+            self._record(self.precision.norms(norm))
+        self.precision.scaler.step(self.optimizer)
+        self.precision.scaler.update()
         self.optimizer.zero_grad()
         self.progress.step += 1
         self.progress.step_in_epoch += 1
@@ -181,17 +203,18 @@ class Trainer:
         """Log, evaluate and save where it is due."""
         settings, progress = self.config.training, self.progress
         if progress.step % settings.log_every == 0:
-            self._log()
+            self._wait_for_device()
+            self.processes.lead(self._log)
         self.display.advance(progress.step, epoch=progress.epoch, sentences_per_second=self.sentences_per_second())
-        parts = min(settings.evaluations_per_epoch, self.steps_per_epoch)
-        if progress.step_in_epoch in {round(self.steps_per_epoch * part / parts) for part in range(1, parts + 1)}:
-            self._evaluate()
+        if progress.step_in_epoch in self._evaluates_after:
+            self._wait_for_device()
+            progress.stopped = self.processes.lead(self._evaluate)
             self.save()
         elif progress.step % settings.save_every == 0:
             self.save()
 
-    def _evaluate(self) -> None:
-        """Measure on dev; keep the weights when they are the best so far, count towards the early end when not."""
+    def _evaluate(self) -> bool:
+        """Measure on dev, keep the weights when they are the best so far, and say whether it is time to stop early."""
         self._check_finite()
         progress = self.progress
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -199,14 +222,13 @@ class Trainer:
         value = metrics[self.metric]
         sign = -1 if self.metric in LOWER_IS_BETTER else 1
         is_best = progress.best_value is None or sign * value > sign * progress.best_value
-        self.journal.write("dev", progress.step, metrics, epoch=progress.epoch)
+        self._write("dev", metrics)
         if is_best:
             self.state.save_best(progress.step, self.result.state_dict())
             progress.best_value, progress.best_step, progress.best_metrics = value, progress.step, metrics
             progress.evaluations_since_best = 0
         else:
             progress.evaluations_since_best += 1
-            progress.stopped = progress.evaluations_since_best == self.config.training.patience
         self.display.evaluated(
             progress.step,
             epoch=progress.epoch,
@@ -215,13 +237,16 @@ class Trainer:
             is_best=is_best,
             sentences_per_second=self.sentences_per_second(),
         )
+        return not is_best and progress.evaluations_since_best == self.config.training.patience
 
     def sentences_per_second(self) -> float:
-        """Return the rate of training so far, evaluations and savings left out."""
+        """Return the rate of training so far, of all processes together, evaluations and savings left out."""
         return self.progress.sentences / max(self.progress.train_seconds, 1e-9)
 
     def _record(self, values: Mapping[str, Tensor]) -> None:
         """Add to the sums of the next log line, without waiting for the device."""
+        if not self.processes.leads:
+            return
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, self._double(0.0)) + value
             self.progress.counts[name] = self.progress.counts.get(name, 0) + 1
@@ -232,8 +257,12 @@ class Trainer:
         means = {name: value.item() / self.progress.counts[name] for name, value in self._sums.items()}
         rates = {f"learning_rate_{group['part']}": group["lr"] for group in self.optimizer.param_groups}
         rate = {"sentences_per_second": self.sentences_per_second()}
-        self.journal.write("train", self.progress.step, means | rates | rate, epoch=self.progress.epoch)
+        self._write("train", means | rates | rate)
         self._sums, self.progress.counts = {}, {}
+
+    def _write(self, event: str, values: dict[str, float]) -> None:
+        if self.journal is not None:
+            self.journal.write(event, self.progress.step, values, epoch=self.progress.epoch)
 
     def _check_finite(self) -> None:
         """Stop before a broken model is saved; the sums since the last line tell, as NaN stays NaN in a sum."""
@@ -243,11 +272,19 @@ class Trainer:
                     f"{name} is no longer finite at step {self.progress.step}: try a lower optimizer.learning_rate"
                 )
 
-    def _double(self, value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=self.device)
+    def _wait_for_device(self) -> None:
+        """Let the time of steps include what a GPU still has to do for them."""
+        if self.device.type == "cuda":
+            started = time.perf_counter()
+            torch.cuda.synchronize(self.device)
+            self.progress.train_seconds += time.perf_counter() - started
 
-    def _precision(self) -> contextlib.AbstractContextManager[object]:
-        """Autocast to bfloat16 when asked."""
-        if self.config.training.precision == "bf16":
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
+    def _double(self, value: float) -> Tensor:
+        # Filled where it lies: a copy from the host would wait for the device.
+        return torch.full((), value, dtype=torch.float64, device=self.device)
+
+
+def _parts(steps: int, parts: int) -> frozenset[int]:
+    """Return the steps of an epoch that end each of so many equal parts of it."""
+    parts = min(parts, steps)
+    return frozenset(round(steps * part / parts) for part in range(1, parts + 1))

@@ -1,5 +1,6 @@
 """Where a checkpoint comes from: data, command, code, versions."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -41,7 +42,21 @@ def describe_software(device: torch.device) -> dict[str, Any]:
 
 def command_line() -> str:
     """Return the command that started this process, as a shell takes it."""
-    return shell_command(sys.orig_argv[1:])
+    return shell_command(command_words())
+
+
+def command_words() -> list[str]:
+    """Return that command's words behind the interpreter; for a process that torchrun launched, torchrun's.
+
+    On several machines torchrun had a rendezvous, too, which no process is told.
+    """
+    words = sys.orig_argv[1:]  # as typed: the console command rewrites sys.argv
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return words
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"]]
+    if (machines := os.environ["GROUP_WORLD_SIZE"]) != "1":
+        launcher += ["--nnodes", machines]
+    return [*launcher, *words[words[:1] == ["-u"] :]]
 
 
 def shell_command(words: Sequence[str]) -> str:

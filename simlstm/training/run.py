@@ -1,7 +1,7 @@
 """A whole training run: from a configuration to a checkpoint folder."""
 
-import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,21 @@ from simlstm.models.calibration import Calibration
 from simlstm.models.config import ModelConfig
 from simlstm.models.device import usable_device
 from simlstm.models.similarity import SimilarityModel
-from simlstm.text.tokenizer import Tokenizer
-from simlstm.training.build import Start, build_corpus, build_start, rebuild_model
+from simlstm.training.build import Start, build_corpus
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.display import Display
+from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.folder import RunFolder
-from simlstm.training.identity import describe_run, identity, refuse_differences, with_calibration
 from simlstm.training.journal import Journal
+from simlstm.training.launch import device_name
 from simlstm.training.loop import Trainer
 from simlstm.training.objective import Objective
+from simlstm.training.opening import open_run
+from simlstm.training.precision import check_precision, float32_products
 from simlstm.training.provenance import command_line, describe_data, describe_software
 from simlstm.training.run_data import RunData, read_run_data
-
-logger = logging.getLogger(__name__)
+from simlstm.training.state import Progress
 
 Evaluate = Callable[[SimilarityModel, PairData], Mapping[str, float]]
 Calibrate = Callable[[SimilarityModel, PairData], Calibration]
@@ -56,6 +57,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     display: Display | None = None,
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Train a model and write its checkpoint folder.
 
@@ -67,72 +69,69 @@ def train(
         resume: Go on where a run with the same configuration and data was stopped; start when there is none.
         overwrite: Replace what an earlier run left in the folder.
         display: What a person sees; log lines by default.
+        processes: Those that train together, all of which call this; see `simlstm.training.launch.join`.
 
     Raises:
         ConfigError: For a configuration that cannot be used, or differs from the one being resumed.
         RunFolderError: For a folder that holds something and is neither resumed nor overwritten.
         Interrupted: After SIGINT or SIGTERM, with the state saved.
         DivergedError: When a loss is no longer finite.
+        PeerError: When another process of the run failed, or is gone.
     """
     folder = RunFolder(Path(out))
-    folder.check(resume=resume, overwrite=overwrite)
-    if resume and folder.is_finished():
-        folder.state.remove()
+    processes.lead(lambda: folder.check(resume=resume, overwrite=overwrite))
+    if processes.lead(lambda: resume and folder.is_finished()):
+        processes.lead(folder.state.remove)
         return TrainingResult(folder.path, {}, was_finished=True)
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     device = _device(config)
     data = read_run_data(config)
-    description = folder.state.description() if resume else None
-    saved = folder.state.load() if description is not None else None
-    if description is None or saved is None:
-        start = build_start(config, data)
-        description = describe_run(config, data, start)
-        objective = _objective(config, data, start.config)
-        model = start.model.to(device)
-        _rehearse(config, data, start, evaluate, calibrate)
-        folder.clear(resume=resume)
-        folder.state.begin(description, start.tokenizer.to_json())
-    else:
-        refuse_differences(description, identity(config, data))
-        model_config = ModelConfig.model_validate(description["model"])
-        tokenizer = Tokenizer.from_json(folder.state.tokenizer(), segmenter=model_config.segmenter)
-        start = Start(tokenizer, model_config, rebuild_model(config, model_config), description["notes"])
-        objective = _objective(config, data, start.config)
-        model = start.model.to(device)
-        adopted = with_calibration(description, config)
-        if adopted["config"] != description["config"]:
-            _rehearse(config, data, start, evaluate, calibrate)
-            description = adopted
-            folder.state.begin(description, tokenizer.to_json())
-        logger.info("resuming %s after step %d", folder.path, saved[0].step)
 
-    corpus = build_corpus(config, data, start)
-    with Journal(
-        folder.path,
-        tensorboard=config.training.tensorboard,
-        keep_bytes=saved[0].log_bytes if saved else 0,
-        step=saved[0].step if saved else 0,
-    ) as journal:
-        trainer = Trainer(
-            config,
-            model=model,
-            corpus=corpus,
-            objective=objective,
-            measure=lambda trained: evaluate(SimilarityModel(trained, start.tokenizer, config=start.config), data.dev),
-            metric=_metric(config, data),
-            state=folder.state,
-            journal=journal,
-            display=display or Display(),
-        )
-        if saved is None:
-            trainer.save()
-        else:
-            trainer.resume(*saved)
-        trainer.run()
-    result = _finish(folder, trainer, start, data, description, evaluate, calibrate)
-    folder.state.remove()
-    return result
+    def rehearse(start: Start) -> None:
+        _objective(config, data, start.config)
+        _rehearse(config, data, start, evaluate, calibrate)
+
+    with float32_products(config.training.precision):
+        opening = open_run(config, folder, data, device, resume=resume, rehearse=rehearse, processes=processes)
+        start, saved = opening.start, opening.saved
+        corpus = build_corpus(config, data, start)
+        with _journal(folder, config, saved[0] if saved else Progress(), processes) as journal:
+            trainer = Trainer(
+                config,
+                model=start.model,
+                corpus=corpus,
+                objective=_objective(config, data, start.config),
+                measure=lambda model: evaluate(SimilarityModel(model, start.tokenizer, config=start.config), data.dev),
+                metric=_metric(config, data),
+                state=folder.state,
+                journal=journal,
+                processes=processes,
+                display=display if display is not None and processes.leads else Display(),
+            )
+            if saved is None:
+                trainer.save()
+            else:
+                trainer.resume(*saved)
+            trainer.run()
+
+        def finish() -> dict[str, Any]:
+            metrics = _finish(folder, trainer, start, data, opening.description, evaluate, calibrate)
+            folder.state.remove()
+            return metrics
+
+        return TrainingResult(folder.path, processes.lead(finish))
+
+
+def _journal(
+    folder: RunFolder, config: TrainingConfig, progress: Progress, processes: Processes
+) -> AbstractContextManager[Journal | None]:
+    """Open the record of the run where it stands; only the first process keeps one."""
+    if not processes.leads:
+        return nullcontext()
+    return Journal(
+        folder.path, tensorboard=config.training.tensorboard, keep_bytes=progress.log_bytes, step=progress.step
+    )
 
 
 def _finish(
@@ -143,7 +142,7 @@ def _finish(
     description: Mapping[str, Any],
     evaluate: Evaluate,
     calibrate: Calibrate | None,
-) -> TrainingResult:
+) -> dict[str, Any]:
     """Load the best weights, measure and calibrate them on dev, and write the checkpoint."""
     progress = trainer.progress
     if progress.best_step is None:
@@ -176,9 +175,10 @@ def _finish(
         "config": description["config"],
         "notes": start.notes,
         **describe_software(trainer.device),
+        "processes": trainer.processes.count,
     }
     model.save_pretrained(folder.path)
-    return TrainingResult(folder.path, metrics)
+    return metrics
 
 
 def _rehearse(
@@ -218,6 +218,10 @@ def _metric(config: TrainingConfig, data: RunData) -> str:
 
 def _device(config: TrainingConfig) -> torch.device:
     try:
-        return usable_device(config.training.device)
+        device = usable_device(device_name(config.training.device))
+        check_precision(config.training.precision, device)
     except ValueError as error:
         raise ConfigError(f"[training] {error}") from error
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # what is launched without naming a device goes there, too
+    return device

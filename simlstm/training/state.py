@@ -37,6 +37,7 @@ class Progress:
         train_seconds: Time spent in steps, over all sittings.
         wall_seconds: Time spent in the loop, over all sittings.
         log_bytes: Length of the JSONL log.
+        processes: Number of processes that trained.
     """
 
     step: int = 0
@@ -53,6 +54,7 @@ class Progress:
     train_seconds: float = 0.0
     wall_seconds: float = 0.0
     log_bytes: int = 0
+    processes: int = 1
 
 
 class StateFolder:

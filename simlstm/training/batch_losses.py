@@ -1,0 +1,72 @@
+"""From a planned batch to its losses, wherever its sentences are computed."""
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from simlstm.models.siamese import PairOutput, SiameseModel
+from simlstm.training.corpus import Corpus, PlannedBatch
+from simlstm.training.distributed import Processes
+from simlstm.training.objective import Objective
+from simlstm.training.precision import Precision
+from simlstm.training.shares import shares_of, whole_output
+
+
+class BatchLosses:
+    """Packs, runs the model, and computes the losses; nothing in it waits for a GPU.
+
+    Batches are copied from pinned memory, so that the host packs the next one while this one is computed.
+
+    Args:
+        model: In training mode.
+        corpus: Training batches.
+        objective: The losses.
+        precision: Of the model; losses are float32.
+        processes: Those that share out each batch.
+        device: Of the model.
+    """
+
+    def __init__(
+        self,
+        model: SiameseModel,
+        corpus: Corpus,
+        objective: Objective,
+        *,
+        precision: Precision,
+        processes: Processes,
+        device: torch.device,
+    ) -> None:
+        self._model = model
+        self._corpus = corpus
+        self._objective = objective
+        self._precision = precision
+        self._processes = processes
+        self._device = device
+
+    def __call__(self, planned: PlannedBatch) -> dict[str, Tensor]:
+        """Compute the losses of a whole batch, as `Objective` returns them.
+
+        On several processes their gradients go through this process's share only; see `whole_output`.
+        """
+        if self._processes.alone:
+            batch, kind = self._corpus.collate(planned)
+            output = self._output(batch.tokens)
+        else:
+            shares = shares_of(planned.rows, self._processes.count)
+            dealt = PlannedBatch(planned.source, [row for share in shares for row in share])
+            own = shares[self._processes.rank] or dealt.rows[:1]
+            batch, kind = self._corpus.collate(dealt, own)
+            output = whole_output(self._output(batch.tokens), [len(share) for share in shares], self._processes)
+        groups = None if batch.groups is None else self._on_device(batch.groups)
+        return self._objective(output, self._on_device(batch.targets), groups, kind)
+
+    def _output(self, tokens: PackedSequence) -> PairOutput:
+        """Run the model on packed pairs."""
+        if self._device.type == "cuda":
+            tokens = tokens.pin_memory()
+        with self._precision.autocast():
+            output: PairOutput = self._model(tokens.to(device=self._device, non_blocking=True))  # type: ignore[call-arg]
+        return output
+
+    def _on_device(self, tensor: Tensor) -> Tensor:
+        return tensor.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else tensor

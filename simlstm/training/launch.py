@@ -1,0 +1,58 @@
+"""Where a process of a run stands: alone, or one of several that ``torchrun`` launched, each on its own device."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from simlstm.training.distributed import ALONE, Processes
+from simlstm.training.interruption import Interrupted
+
+# How long a process waits for a silent one; one that has died is noticed at once, by its closed connection.
+TIMEOUT = timedelta(minutes=30)
+# How long a process that failed may take to leave.
+_SECONDS_TO_LEAVE = 20
+
+
+@contextmanager
+def join() -> Iterator[Processes]:
+    """Meet the other processes of a run that ``torchrun`` launched; a process launched without it is alone.
+
+    Tensors on the CPU travel by gloo, those on CUDA by NCCL.
+    """
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        yield ALONE
+        return
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
+    dist.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size(), joined=True)
+    except Interrupted:  # all leave together
+        dist.destroy_process_group()
+        raise
+    except BaseException:
+        # The others may be waiting for this process, and it must not wait for them, as a communicator's end can.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(_SECONDS_TO_LEAVE)
+        raise
+    dist.destroy_process_group()
+
+
+def device_name(name: str) -> str:
+    """Return the device of this process: under ``torchrun``, ``auto`` and ``cuda`` mean a GPU of its own.
+
+    Raises:
+        ValueError: For one GPU named for several processes, or more processes than GPUs on this machine.
+    """
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if here == 1 or name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return name
+    if name not in ("auto", "cuda"):
+        raise ValueError(f"device: got {name!r} for {here} processes; allowed: auto, cuda (a GPU for each), cpu")
+    if (there := torch.cuda.device_count()) < here:
+        raise ValueError(f"device: got {name!r} for {here} processes; allowed: up to {there}, one for each GPU")
+    return f"cuda:{os.environ['LOCAL_RANK']}"

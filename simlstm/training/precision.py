@@ -1,0 +1,101 @@
+"""How exactly a run multiplies: float32, TF32, bfloat16 or float16."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from simlstm.training.config import PrecisionName
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_ONLY_ON_CUDA = ("fp16", "tf32")
+
+
+def check_precision(name: PrecisionName, device: torch.device) -> None:
+    """Refuse a precision that the device does not have.
+
+    Raises:
+        ValueError: Saying what is allowed.
+    """
+    if name in _ONLY_ON_CUDA and device.type != "cuda":
+        raise ValueError(f"precision: got {name!r}, which is for CUDA; the device is {device}; allowed: float32, bf16")
+
+
+class Precision:
+    """The precision of a run's forward passes, and the scaling that float16 gradients need.
+
+    Weights, optimizer, pair scores and losses are float32 whatever it is. With float16, losses are multiplied by a
+    factor that keeps small gradients above zero; a step whose gradients overflow is left out, and the factor halved.
+
+    Args:
+        name: ``float32`` and ``tf32`` do not autocast; `float32_products` tells them apart.
+        device: Of the model.
+    """
+
+    def __init__(self, name: PrecisionName, device: torch.device) -> None:
+        self._dtype = _AUTOCAST.get(name)
+        self._device_type = device.type
+        self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Return the context of a forward pass."""
+        if self._dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self._device_type, self._dtype)
+
+    def norms(self, norm: Tensor) -> dict[str, Tensor]:
+        """Return what is recorded of a step's gradient norm: with scaling, 0 and an ``overflow`` where it is none."""
+        if not self.scaler.is_enabled():
+            return {"gradient_norm": norm}
+        finite = torch.isfinite(norm)
+        return {"gradient_norm": torch.where(finite, norm, 0), "overflow": (~finite).float()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what resuming needs: nothing without scaling."""
+        if not self.scaler.is_enabled():
+            return {}
+        state = self.scaler.state_dict()
+        return {
+            "scale": torch.tensor(state["scale"], dtype=torch.float64),
+            "steps_since_overflow": torch.tensor(state["_growth_tracker"]),
+        }
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what `tensors` returned."""
+        if self.scaler.is_enabled():
+            own = {"scale": tensors["scale"].item(), "_growth_tracker": int(tensors["steps_since_overflow"])}
+            self.scaler.load_state_dict(self.scaler.state_dict() | own)
+
+
+@contextlib.contextmanager
+def float32_products(name: PrecisionName) -> Iterator[None]:
+    """Let CUDA compute float32 products in TF32 (10 bits of mantissa) for ``tf32``, and in full for all other names.
+
+    Torch's own defaults differ: TF32 in cuDNN, full float32 elsewhere. They come back at the end.
+    """
+    earlier = _tf32()
+    _set_tf32(name == "tf32", name == "tf32")
+    try:
+        yield
+    finally:
+        _set_tf32(*earlier)
+
+
+def _tf32() -> tuple[bool, bool]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def _set_tf32(matmul: bool, cudnn: bool) -> None:
+    """Set both switches.
+
+    The names from before torch 2.9: what is set by them can be read by either, while the old names raise after the new
+    ones were used, and other code reads the old ones. Some releases warn of them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.cudnn.allow_tf32 = cudnn

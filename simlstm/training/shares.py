@@ -1,0 +1,43 @@
+"""The shares of a batch: which pairs a process encodes, and what all processes found, as the output of one."""
+
+import torch
+from torch import Tensor
+
+from simlstm.models.siamese import PairOutput
+from simlstm.training.distributed import Processes
+
+
+def shares_of(rows: list[int], count: int) -> list[list[int]]:
+    """Deal the rows of a batch to processes, one after the other: neighbours are of like length.
+
+    The last shares of a batch that is smaller than the number of processes are empty.
+    """
+    return [rows[rank::count] for rank in range(count)]
+
+
+def whole_output(own: PairOutput, sizes: list[int], processes: Processes) -> PairOutput:
+    """Put the outputs of all shares together, so that a loss sees the whole batch.
+
+    Only this process's rows carry gradients. Every process computes the whole loss, and its gradient with respect to
+    its own rows is complete; so the gradients of the parameters, added up over the processes, are those of one process
+    that computed the whole batch.
+
+    Args:
+        own: Of this process's pairs. Where its share is empty, of any pair: the output is cut to no rows, and every
+            parameter still gets its gradient, of zeros.
+        sizes: Pairs in each share.
+        processes: Which of them is this one.
+
+    Returns:
+        Of all pairs, share after share, in the widest of the output's dtypes.
+    """
+    fields = [own.embeddings1, own.embeddings2, own.score[:, None]]
+    if own.class_log_probabilities is not None:
+        fields.append(own.class_log_probabilities)
+    widths = [field.shape[1] for field in fields]
+    rows = torch.cat(fields, dim=1)[: sizes[processes.rank]]  # (P of this share, sum of widths); cat takes the widest
+    parts = processes.gather(rows, sizes)
+    parts[processes.rank] = rows
+    first, second, score, *classes = torch.cat(parts).split_with_sizes(widths, dim=1)
+    log_probabilities: Tensor | None = classes[0] if classes else None
+    return PairOutput(first, second, score[:, 0], log_probabilities)

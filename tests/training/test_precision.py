@@ -1,0 +1,75 @@
+"""How exactly a run multiplies, and what it refuses."""
+
+import pytest
+import torch
+
+from simlstm.training.config_file import ConfigError
+from simlstm.training.precision import Precision, check_precision, float32_products
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["fp16", "tf32"])
+def test_what_only_cuda_has_is_refused_elsewhere(graded, tiny, run, tmp_path, name):
+    with pytest.raises(ConfigError, match=f"precision: got '{name}', which is for CUDA; the device is cpu; allowed:"):
+        run(tiny(graded, training__precision=name), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["float32", "tf32", "bf16", "fp16"])
+def test_cuda_has_every_precision(name):
+    check_precision(name, torch.device("cuda", 3))
+
+
+def _switches():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(("name", "inside"), [("float32", False), ("bf16", False), ("tf32", True)])
+def test_tf32_is_a_choice_and_ends_with_the_run(name, inside):
+    before = _switches()
+    with float32_products(name):
+        assert _switches() == (inside, inside)
+        assert torch.get_float32_matmul_precision() == ("high" if inside else "highest")
+    assert _switches() == before
+
+
+def _step(precision, weight, optimizer, factor):
+    precision.scaler.scale((weight * factor).sum()).backward()
+    precision.scaler.unscale_(optimizer)
+    values = precision.norms(torch.nn.utils.clip_grad_norm_([weight], 1.0))
+    precision.scaler.step(optimizer)
+    precision.scaler.update()
+    optimizer.zero_grad()
+    return {name: value.item() for name, value in values.items()}
+
+
+def test_a_step_that_overflows_is_left_out_and_the_scaling_is_resumed():
+    """The CPU has a scaler, too, so that what a run does with it is tried here; a run has it on CUDA only."""
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight], lr=0.1, fused=True)
+    precision = Precision("fp16", CPU)
+    assert _step(precision, weight, optimizer, 1e36) == {"gradient_norm": 0.0, "overflow": 1.0}
+    assert torch.equal(weight, torch.ones(2))
+    assert precision.scaler.get_scale() == 2.0**15
+    assert _step(precision, weight, optimizer, 3.0)["gradient_norm"] == pytest.approx(3 * 2**0.5)
+    assert weight.max() < 1
+    resumed = Precision("fp16", CPU)
+    resumed.load(precision.tensors())
+    assert resumed.scaler.state_dict() == precision.scaler.state_dict()
+    assert resumed.scaler.state_dict()["_growth_tracker"] == 1
+
+
+@pytest.mark.parametrize("name", ["float32", "bf16", "tf32"])
+def test_without_float16_nothing_is_scaled(name):
+    precision = Precision(name, CPU)
+    norm = torch.tensor(float("inf"))
+    assert precision.norms(norm) == {"gradient_norm": norm}
+    assert precision.tensors() == {}
+    precision.load({})
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_autocast(name, dtype):
+    with Precision(name, CPU).autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
