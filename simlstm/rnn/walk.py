@@ -11,6 +11,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from simlstm.rnn.device_walk import DeviceWalk
+
 
 @dataclass(frozen=True)
 class PackedWalk:
@@ -83,6 +85,22 @@ class PackedWalk:
     def steps_before(self, states: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
         """Cut a state buffer, B + N along ``dim``, into the states each step starts from: those of what still runs."""
         return torch.split_with_sizes(states, self._still_running_cuts, dim)[:-1:2]
+
+    @cached_property
+    def on_device(self) -> DeviceWalk:
+        """The same layout in numbers on the device: one copy, for which the host does not wait."""
+        offsets, lengths = self._offset_and_length
+        numbers = torch.cat([offsets, lengths])
+        if self.device.type == "cuda":
+            numbers = numbers.pin_memory().to(self.device, non_blocking=True)
+        steps = len(self.batch_sizes)
+        return DeviceWalk(
+            offsets=numbers[:steps],
+            places=None,
+            lengths=numbers[steps:].to(torch.int32),
+            rows=self.rows,
+            has_gaps=False,
+        )
 
     @cached_property
     def _still_running_cuts(self) -> list[int]:

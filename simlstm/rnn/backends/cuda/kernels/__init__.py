@@ -1,0 +1,1 @@
+"""The CUDA kernels, in Triton; nothing here is imported before `triton` is known to be there."""

@@ -1,0 +1,165 @@
+"""The backward pass of layers whose recurrent weights are spread over several multiprocessors; see ``forward_split``.
+
+What the programs of a group hand on is the gradient of all gates, which the caller wants anyway.
+"""
+
+import triton
+import triton.language as tl
+
+from simlstm.rnn.backends.cuda.kernels.steps import NEVER, announce, gate_of_weights, product, retreat, wait_for
+
+
+@triton.jit
+def _gate(d_gates, place, gate: tl.constexpr, k, mask, HIDDEN: tl.constexpr):
+    """Load the gradient of one gate, [sequence, k], of a step that any program may have written."""
+    is_there = mask[:, None] & (k < HIDDEN)[None, :]
+    return tl.load(d_gates + place + gate * HIDDEN + k[None, :], mask=is_there, other=0.0, cache_modifier=".cg")
+
+
+@triton.jit(do_not_specialize=["sequences", "groups", "first_step", "last_step"])
+def backward_split(
+    offsets,
+    places,
+    lengths,
+    w_forward,
+    w_reverse,
+    kept_gates,
+    kept_c,
+    dy,
+    dhT,
+    cells,
+    d_gates,
+    dh0,
+    announced,
+    sequences,
+    groups,
+    first_step,
+    last_step,
+    HIDDEN: tl.constexpr,
+    DIRECTIONS: tl.constexpr,
+    PRODUCTS: tl.constexpr,
+    PRECISION: tl.constexpr,
+    APPROXIMATE: tl.constexpr,
+    BLOCK_SEQUENCES: tl.constexpr,
+    BLOCK_UNITS: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    RESIDENT_REST: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):
+    """Walk steps first_step to last_step back for a group's sequences and a slice's units.
+
+    README.md of the package says what each argument is. There is one step more than the longest sequence has: in the
+    step behind its last one, a sequence's dh0 is made. ``cells`` [D, B, H] holds dcT, and becomes dc0 in place.
+    """
+    slices = tl.cdiv(HIDDEN, BLOCK_UNITS)
+    unit = tl.program_id(0) % slices * BLOCK_UNITS + tl.arange(0, BLOCK_UNITS)
+    direction = tl.program_id(0) // slices % DIRECTIONS
+    group = tl.program_id(0) // slices // DIRECTIONS
+    is_unit = unit < HIDDEN
+
+    w_hh = w_forward
+    if direction == 1:
+        w_hh = w_reverse
+    if BLOCK_K == 0:
+        k = tl.arange(0, RESIDENT)
+        w_i = gate_of_weights(w_hh, 0, k[:, None], unit[None, :], HIDDEN)  # [k, unit]
+        w_f = gate_of_weights(w_hh, 1, k[:, None], unit[None, :], HIDDEN)
+        w_g = gate_of_weights(w_hh, 2, k[:, None], unit[None, :], HIDDEN)
+        w_o = gate_of_weights(w_hh, 3, k[:, None], unit[None, :], HIDDEN)
+        if RESIDENT_REST > 0:
+            k_rest = RESIDENT + tl.arange(0, RESIDENT_REST)
+            w_i_rest = gate_of_weights(w_hh, 0, k_rest[:, None], unit[None, :], HIDDEN)
+            w_f_rest = gate_of_weights(w_hh, 1, k_rest[:, None], unit[None, :], HIDDEN)
+            w_g_rest = gate_of_weights(w_hh, 2, k_rest[:, None], unit[None, :], HIDDEN)
+            w_o_rest = gate_of_weights(w_hh, 3, k_rest[:, None], unit[None, :], HIDDEN)
+
+    counter = announced + group * DIRECTIONS + direction
+    blocks = tl.cdiv(sequences, BLOCK_SEQUENCES)
+    steps = tl.load(lengths + group * BLOCK_SEQUENCES)  # the longest comes first
+    for step in tl.range(first_step, tl.minimum(last_step, steps + 1), num_stages=1):
+        t = steps - 1 - step
+        t_came_from = t + 1
+        if direction == 1:
+            t = step
+            t_came_from = t - 1
+        start = tl.load(offsets + t, mask=(t >= 0) & (t < steps), other=0)
+        came_from = tl.load(offsets + t_came_from, mask=(t_came_from >= 0) & (t_came_from < steps), other=0)
+        for block in tl.range(group, blocks, groups, num_stages=1):
+            first = block * BLOCK_SEQUENCES
+            if t <= tl.load(lengths + first):
+                sequence = first + tl.arange(0, BLOCK_SEQUENCES)
+                exists = sequence < sequences
+                length = tl.load(lengths + sequence, mask=exists, other=0)
+                runs = tl.where(t >= 0, t, NEVER) < length
+                came = tl.where(t_came_from >= 0, t_came_from, NEVER) < length
+                end = length * 0 - 1
+                if direction == 1:
+                    end = length
+                ends = exists & (end == t)
+                place = sequence
+                if places is not None:
+                    place = tl.load(places + sequence, mask=exists, other=0)
+                row = (start + place).to(tl.int64)
+                is_row = runs[:, None] & is_unit[None, :]
+                place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
+                place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
+                state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN + unit[None, :]
+                i = tl.load(kept_gates + place_of_kept, mask=is_row, other=0.0)
+                f = tl.load(kept_gates + place_of_kept + HIDDEN, mask=is_row, other=0.0)
+                g = tl.load(kept_gates + place_of_kept + 2 * HIDDEN, mask=is_row, other=0.0)
+                o = tl.load(kept_gates + place_of_kept + 3 * HIDDEN, mask=is_row, other=0.0)
+                c_before = tl.load(kept_c + place_of_h, mask=is_row, other=0.0)
+                dc = tl.load(cells + state, mask=is_row, other=0.0)
+                dh = tl.zeros([BLOCK_SEQUENCES, BLOCK_UNITS], tl.float32)
+                if dhT is not None:
+                    begins = (runs | ends) & (came == 0)
+                    dh = tl.load(dhT + state, mask=begins[:, None] & is_unit[None, :], other=0.0).to(tl.float32)
+
+                # All of the above is this program's own; the gradients of the step that we come from are not.
+                if block == group:
+                    wait_for(counter, step * slices)
+                where = ((came_from + place).to(tl.int64) * DIRECTIONS + direction)[:, None] * (4 * HIDDEN)
+                if BLOCK_K == 0:
+                    dh = product(_gate(d_gates, where, 0, k, came, HIDDEN), w_i, dh, PRECISION)
+                    dh = product(_gate(d_gates, where, 1, k, came, HIDDEN), w_f, dh, PRECISION)
+                    dh = product(_gate(d_gates, where, 2, k, came, HIDDEN), w_g, dh, PRECISION)
+                    dh = product(_gate(d_gates, where, 3, k, came, HIDDEN), w_o, dh, PRECISION)
+                    if RESIDENT_REST > 0:
+                        operand = _gate(d_gates, where, 0, k_rest, came, HIDDEN)
+                        dh = product(operand, w_i_rest, dh, PRECISION)
+                        operand = _gate(d_gates, where, 1, k_rest, came, HIDDEN)
+                        dh = product(operand, w_f_rest, dh, PRECISION)
+                        operand = _gate(d_gates, where, 2, k_rest, came, HIDDEN)
+                        dh = product(operand, w_g_rest, dh, PRECISION)
+                        operand = _gate(d_gates, where, 3, k_rest, came, HIDDEN)
+                        dh = product(operand, w_o_rest, dh, PRECISION)
+                else:
+                    for start_of_k in tl.range(0, HIDDEN, BLOCK_K, num_stages=2):
+                        k_now = start_of_k + tl.arange(0, BLOCK_K)
+                        w = gate_of_weights(w_hh, 0, k_now[:, None], unit[None, :], HIDDEN)
+                        dh = product(_gate(d_gates, where, 0, k_now, came, HIDDEN), w, dh, PRECISION)
+                        w = gate_of_weights(w_hh, 1, k_now[:, None], unit[None, :], HIDDEN)
+                        dh = product(_gate(d_gates, where, 1, k_now, came, HIDDEN), w, dh, PRECISION)
+                        w = gate_of_weights(w_hh, 2, k_now[:, None], unit[None, :], HIDDEN)
+                        dh = product(_gate(d_gates, where, 2, k_now, came, HIDDEN), w, dh, PRECISION)
+                        w = gate_of_weights(w_hh, 3, k_now[:, None], unit[None, :], HIDDEN)
+                        dh = product(_gate(d_gates, where, 3, k_now, came, HIDDEN), w, dh, PRECISION)
+                tl.store(dh0 + state, dh, mask=ends[:, None] & is_unit[None, :])
+                if dy is not None:
+                    dh += tl.load(dy + place_of_h, mask=is_row, other=0.0).to(tl.float32)
+                d_i, d_f, d_g, d_o, dc = retreat(
+                    i.to(tl.float32),
+                    f.to(tl.float32),
+                    g.to(tl.float32),
+                    o.to(tl.float32),
+                    c_before,
+                    dh,
+                    dc,
+                    APPROXIMATE,
+                )
+                tl.store(d_gates + place_of_kept, d_i.to(PRODUCTS), mask=is_row)
+                tl.store(d_gates + place_of_kept + HIDDEN, d_f.to(PRODUCTS), mask=is_row)
+                tl.store(d_gates + place_of_kept + 2 * HIDDEN, d_g.to(PRODUCTS), mask=is_row)
+                tl.store(d_gates + place_of_kept + 3 * HIDDEN, d_o.to(PRODUCTS), mask=is_row)
+                tl.store(cells + state, dc, mask=is_row)
+        announce(counter)

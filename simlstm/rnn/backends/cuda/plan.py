@@ -1,0 +1,160 @@
+"""How the work of a call is cut into programs.
+
+Nothing here looks at lengths or at the exact batch size: a plan serves every batch of about the same size, so that no
+kernel is compiled for one batch alone.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+# What the weights of a program may take of a multiprocessor's 227 KiB, so that h and the results of a step fit beside.
+_RESIDENT_BYTES = 160 * 1024
+_SMALLEST_BLOCK = 16  # a matrix instruction has 16 rows; Triton takes no fewer
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What a plan needs to know of a device.
+
+    Attributes:
+        multiprocessors: how many there are; so many programs can wait for one another.
+    """
+
+    multiprocessors: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a plan is chosen by.
+
+    Attributes:
+        hidden_size: H.
+        directions: D.
+        sequences: B.
+        item_bytes: of a recurrent weight.
+        precision: of the products, see ``Arithmetic``.
+        backward: whether it is the backward pass.
+        keeps: whether a forward pass keeps what the backward pass needs.
+    """
+
+    hidden_size: int
+    directions: int
+    sequences: int
+    item_bytes: int
+    precision: str
+    backward: bool
+    keeps: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a call is cut.
+
+    Attributes:
+        kernel: "whole", where a program has all units of its sequences; or "split", where it has some of them.
+        block_sequences: sequences of a program at a time.
+        block_units: units of a program; of "whole", H rounded up to a power of two.
+        block_k: 0 when the weights stay on the chip for all steps; else how many rows of h are multiplied at a time.
+        warps: of a program.
+        at_once: whether one launch does all steps; only "split" may need one for each.
+    """
+
+    kernel: Literal["whole", "split"]
+    block_sequences: int
+    block_units: int
+    block_k: int
+    warps: int
+    at_once: bool
+
+    def describe(self) -> dict[str, str | int | bool]:
+        """Return the plan by the names of its attributes, for files and reports."""
+        return asdict(self)
+
+
+def resident_parts(hidden_size: int) -> tuple[int, int]:
+    """Cut H into two powers of two that cover it, the second one smaller, or 0: blocks of a kernel have such sizes."""
+    first = max(_SMALLEST_BLOCK, 1 << (hidden_size.bit_length() - 1))
+    rest = hidden_size - first
+    if rest <= 0:
+        return first, 0
+    second = max(_SMALLEST_BLOCK, power_of_two(rest))
+    return (2 * first, 0) if second >= first else (first, second)
+
+
+def power_of_two(number: int) -> int:
+    """Return the smallest power of two that is no smaller."""
+    return 1 << (number - 1).bit_length()
+
+
+def slices(hidden_size: int, block_units: int) -> int:
+    """Return into how many programs "split" cuts the units."""
+    return -(-hidden_size // block_units)
+
+
+def groups(plan: Plan, problem: Problem, chip: Chip) -> int:
+    """Return how many groups of sequences "split" runs: as many as there are, or as fit onto the chip at once."""
+    blocks = -(-problem.sequences // plan.block_sequences)
+    if not plan.at_once:
+        return blocks
+    together = slices(problem.hidden_size, plan.block_units) * problem.directions
+    return max(1, min(blocks, chip.multiprocessors // together))
+
+
+def candidates(problem: Problem, chip: Chip) -> list[Plan]:
+    """Return the plans that are worth measuring, the one to take unmeasured first."""
+    plans = _whole(problem, chip) + _split_at_once(problem, chip)
+    return plans or [_streamed(problem, at_once=False)]
+
+
+def fits_at_once(problem: Problem, chip: Chip) -> bool:
+    """Return whether all steps can be one launch."""
+    return candidates(problem, chip)[0].at_once
+
+
+def _whole(problem: Problem, chip: Chip) -> list[Plan]:
+    block = max(_SMALLEST_BLOCK, power_of_two(problem.hidden_size))
+    if problem.precision == "ieee" and problem.item_bytes == 4:
+        return []  # multiplied without tensor cores, a product of all units is too much code
+    if 4 * block * block * problem.item_bytes > _RESIDENT_BYTES:
+        return []
+    # With 32 sequences and 128 units the registers are full; see the table in README.md.
+    sizes = (16, 32) if block >= 128 else (16, 32, 64)
+    most = chip.multiprocessors // problem.directions * 16
+    sizes = sizes if problem.sequences > most else sizes[:2]
+    warps = 8 if block >= 64 else 4
+    return [Plan("whole", size, block, 0, warps, at_once=True) for size in _ordered(sizes, problem, chip, 1)]
+
+
+def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
+    if problem.precision == "ieee" and problem.item_bytes == 4:
+        plan = _streamed(problem, at_once=True)
+        together = slices(problem.hidden_size, plan.block_units) * problem.directions
+        return [plan] if together <= chip.multiprocessors else []
+    k = sum(resident_parts(problem.hidden_size))
+    plans = []
+    for units in (64, 32, 16):
+        together = slices(problem.hidden_size, units) * problem.directions
+        if 4 * k * units * problem.item_bytes > _RESIDENT_BYTES or together > chip.multiprocessors:
+            continue
+        if problem.hidden_size <= units // 2:
+            continue
+        # The backward pass holds more: 64 sequences of 64 units no longer fit into the registers.
+        largest = 64 if units <= 32 or not problem.backward else 32
+        sizes = tuple(size for size in (16, 32, 64) if size <= largest)
+        ordered = _ordered(sizes, problem, chip, slices(problem.hidden_size, units))
+        plans += [Plan("split", size, units, 0, 8 if units >= 32 else 4, at_once=True) for size in ordered[:2]]
+    return plans
+
+
+def _streamed(problem: Problem, *, at_once: bool) -> Plan:
+    if problem.precision == "ieee" and problem.item_bytes == 4:
+        return Plan("split", 16, 32, 16, 4, at_once)
+    return Plan("split", 64 if problem.sequences > 32 else 16, 64, 32, 8, at_once)
+
+
+def _ordered(sizes: tuple[int, ...], problem: Problem, chip: Chip, programs: int) -> list[int]:
+    """Order block sizes: the smallest with which all sequences run at once first, then its neighbours."""
+    room = max(1, chip.multiprocessors // (programs * problem.directions))
+    fitting = [size for size in sizes if -(-problem.sequences // size) <= room]
+    first = fitting[0] if fitting else sizes[-1]
+    return sorted(sizes, key=lambda size: (abs(sizes.index(size) - sizes.index(first)), size))
