@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.interruption import Interrupted
@@ -28,9 +29,13 @@ def join() -> Iterator[Processes]:
         yield ALONE
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
-    dist.init_process_group(backend, timeout=TIMEOUT)
+    store, rank, count = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+    # After a restart torchrun may hand out the same store, with the addresses of processes that are gone.
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = dist.PrefixStore(f"restart {restart}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT)
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), joined=True)
+        yield Processes(rank, count, joined=True)
     except Interrupted:  # all leave together
         dist.destroy_process_group()
         raise

@@ -1,4 +1,4 @@
-"""The real torchrun: stopped, a process killed, gone on with by other means, and the same bytes in the end."""
+"""The real torchrun: restarted, stopped, killed, gone on with by other means, and the same bytes in the end."""
 
 import os
 import shlex
@@ -29,19 +29,22 @@ def _saved_step(out):
     return max((int(entry.name.removeprefix("step-")) for entry in (out / "state").glob("step-*")), default=-1)
 
 
-def _launch(options, out, *more):
-    """Start torchrun, and come back when some steps more are saved."""
-    beyond = _saved_step(out) + 20
-    process = subprocess.Popen(
-        [*LAUNCHER, str(SCRIPT), *options, *more],
+def _launch(words):
+    """Start torchrun on the training script."""
+    return subprocess.Popen(
+        words,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[1])},
     )
-    while process.poll() is None and _saved_step(out) < beyond:
+
+
+def _let_it_work(launcher, out):
+    """Come back when some steps more are saved."""
+    beyond = _saved_step(out) + 20
+    while launcher.poll() is None and _saved_step(out) < beyond:
         time.sleep(0.005)
-    return process
 
 
 def _rank(launcher, rank):
@@ -59,16 +62,21 @@ def test_stopped_and_killed_it_goes_on_to_the_same_bytes(graded, tiny_settings, 
     for key, value in {**tiny_settings, **EVERYTHING}.items():
         options += ["--set", f"{key}={str(value).lower()}"]
 
-    stopped = _launch(options, out)
+    stopped = _launch([*LAUNCHER, "--max-restarts", "1", str(SCRIPT), *options, "--resume"])
+    _let_it_work(stopped, out)
+    os.kill(_rank(stopped, 1), signal.SIGKILL)
+    _let_it_work(stopped, out)  # torchrun has started both processes again
     stopped.send_signal(signal.SIGTERM)
     _, words = stopped.communicate(timeout=60)
     assert stopped.returncode != 0
+    assert words.count("resuming") == 1, words
     assert words.count("stopped by SIGTERM after step") == 1, words
     assert f"after step {_saved_step(out)}; the state is saved" in words
     (way_on,) = [line.removeprefix("go on with: ") for line in words.splitlines() if line.startswith("go on with: ")]
     assert shlex.split(way_on) == ["python", *LAUNCHER[1:], str(SCRIPT), *options, "--resume"]
 
-    killed = _launch(options, out, "--resume")
+    killed = _launch([*LAUNCHER, str(SCRIPT), *options, "--resume"])
+    _let_it_work(killed, out)
     os.kill(_rank(killed, 1), signal.SIGKILL)
     died_at = time.monotonic()
     _, words = killed.communicate(timeout=60)
