@@ -58,7 +58,10 @@ def main(
     ] = None,
     layers: Annotated[list[int] | None, typer.Option(min=1, help="rnn on CUDA: layers; 1 and 2.")] = None,
     dtype: Annotated[Dtype | None, typer.Option(help="rnn, train on CUDA: bfloat16; float32 is TF32.")] = None,
-    minutes: Annotated[float | None, typer.Option(min=0, help="rnn, encode on CUDA: begin nothing later; 5.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="rnn, encode on CUDA: begin nothing later; 300.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="rnn, encode on CUDA: go on with the file of --json.")
+    ] = False,
     turns: Annotated[int, typer.Option(min=2, help="rnn, encode: measured turns of each candidate.")] = 20,
     parts: Annotated[list[Part] | None, typer.Option("--part", help="encode: what to measure; all by default.")] = None,
     counts: Annotated[list[int] | None, typer.Option("--count", min=1, help="linearity: N.")] = None,
@@ -80,7 +83,7 @@ def main(
     report: Report
     try:
         if device is Device.cpu:
-            refuse_on_cpu(layers=layers, dtype=dtype, minutes=minutes)
+            refuse_on_cpu(layers=layers, dtype=dtype, seconds=seconds, resume=resume or None)
         # What needs a peer's packages, or those of training, is imported when asked for.
         match subject:
             case Subject.rnn | Subject.encode | Subject.train if device is Device.cuda:
@@ -94,9 +97,10 @@ def main(
                     turns=turns,
                     steps=steps,
                     config=config,
-                    minutes=minutes,
+                    seconds=seconds,
                     peak_size=peak_size,
                     json_out=json_out,
+                    resume=resume,
                 )
             case Subject.rnn:
                 from scripts.benchmarking import rnn

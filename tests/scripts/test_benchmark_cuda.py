@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from scripts.benchmarking.cuda.accelerator import CudaAccelerator, HostAccelerat
 from scripts.benchmarking.cuda.attempts import Attempts
 from scripts.benchmarking.cuda.candidates import our_layer
 from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
-from scripts.benchmarking.results import read_report
+from scripts.benchmarking.results import read_report, write_report
 from scripts.benchmarking.tables import report_text
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.config_file import load_config
@@ -53,7 +55,7 @@ def test_without_a_gpu_a_sentence_says_so(subject: str, tmp_path: Path):
 
 @WITHOUT_GPU
 def test_the_script_tries_every_part_and_fails_without_a_gpu(tmp_path: Path):
-    environment = {**os.environ, "PYTHON": str(Path(os.sys.executable)), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     said = subprocess.run(
         [ROOT / "benchmarks" / "cuda.sh", tmp_path], capture_output=True, text=True, cwd=tmp_path, env=environment
     )
@@ -62,11 +64,30 @@ def test_the_script_tries_every_part_and_fails_without_a_gpu(tmp_path: Path):
     assert "rnn-cuda (1) encode-cuda (1) train-float32-cuda (1) train-bfloat16-cuda (1)" in said.stderr
 
 
+def test_the_script_goes_on_behind_what_never_ends(tmp_path: Path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@" >> "$0.log"\ncase "$*" in *--resume|*train*) exit 0;; *) exit 3;; esac\n')
+    python.chmod(0o755)
+    said = subprocess.run(
+        [ROOT / "benchmarks" / "cuda.sh", tmp_path], env={**os.environ, "PYTHON": str(python)}, capture_output=True
+    )
+    assert said.returncode == 0, said.stderr
+    log = [line.split() for line in (tmp_path / "python.log").read_text().splitlines()]
+    assert [(line[1], line[-1] == "--resume") for line in log] == [
+        ("rnn", False), ("rnn", True), ("encode", False), ("encode", True), ("train", False), ("train", False),
+    ]  # fmt: skip
+    for line in log:
+        assert line[line.index("--device") + 1] == "cuda"
+        assert 0 < int(line[line.index("--seconds") + 1]) < 290
+        assert line[line.index("--json") + 1].startswith(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["rnn", "--layers", "2"], "--layers: got [2], which is for --device cuda"),
-        (["encode", "--minutes", "1"], "--minutes: got 1.0"),
+        (["encode", "--seconds", "1"], "--seconds: got 1.0"),
+        (["rnn", "--resume"], "--resume: got True"),
         (["rnn", "--dtype", "float16"], "--dtype: got float16"),
         (["rnn", "--mean-length", "3", "--mean-length", "4"], "--mean-length: got 2 of them"),
     ],
@@ -83,7 +104,7 @@ def test_other_mistakes_are_told(host: HostAccelerator):
     with pytest.raises(ValueError, match="subject: got dance"):
         command.measure(
             "dance", hidden_sizes=None, batches=None, layers=None, mean_lengths=None, dtype="bfloat16", turns=2,
-            steps=None, config=Path("x"), minutes=None, peak_size=None, json_out=None,
+            steps=None, config=Path("x"), seconds=None, peak_size=None, json_out=None,
         )  # fmt: skip
 
 
@@ -168,21 +189,72 @@ def test_a_peer_that_fails_is_named_and_the_others_are_measured(
 
 def test_what_there_is_no_time_for_is_named(host: HostAccelerator, tmp_path: Path):
     out = tmp_path / "rnn-cuda.json"
-    assert run(*LAYER, "--minutes", "0", "--json", str(out)).exit_code == 0
+    assert run(*LAYER, "--seconds", "0", "--json", str(out)).exit_code == 0
     report = read_report(out)
     assert report.left_out == ["torch's steps, L=1 mean 3 H=8 B=3", "L=1 mean 3 H=8 B=3"]
     assert "Not begun, because the time was over: torch's steps" in report_text(report)
 
 
-def test_a_device_that_does_not_work_any_more_ends_the_run():
+def test_a_device_that_does_not_work_any_more_ends_the_run_and_what_is_there_is_saved():
     class Broken(HostAccelerator):
         def wait(self) -> None:
             raise RuntimeError("an illegal memory access was encountered")
 
-    attempts = Attempts(Broken(), seconds=60)
+    saved: list[str] = []
+    attempts = Attempts(Broken(), seconds=60, save=lambda: saved.extend(attempts.refused))
     with pytest.raises(RuntimeError, match="illegal memory access"):
         attempts.make("a shape", lambda: 1 // 0)
-    assert attempts.refused == ["a shape: ZeroDivisionError: integer division or modulo by zero"]
+    assert saved == ["a shape: ZeroDivisionError: integer division or modulo by zero"]
+
+
+def test_what_never_ends_ends_the_process_and_is_left_behind():
+    said: list[str] = []
+    ended = threading.Event()
+    attempts = Attempts(
+        HostAccelerator(), seconds=60, save=lambda: said.extend(attempts.refused), stall_seconds=0.01, leave=ended.set
+    )
+    assert attempts.in_time("L=1 mean 3 H=8 B=3", lambda: ended.wait(60)), "the main thread would wait on"
+    assert said == ["L=1 mean 3 H=8 B=3: did not end within 0.01 s"]
+    assert attempts.was_refused("L=1 mean 3 H=8 B=3")
+    assert not attempts.was_refused("L=1 mean 3 H=8 B=32")
+    assert attempts.never_ended("H=8 B=3")
+    assert not attempts.never_ended("H=8 B=32")
+    assert attempts.in_time("quick", lambda: 7) == 7
+    assert len(attempts.refused) == 1, "the watchdog of what ended sleeps"
+
+
+def test_leaving_takes_the_main_thread_along():
+    code = """
+import threading, time
+from scripts.benchmarking.cuda.accelerator import HostAccelerator
+from scripts.benchmarking.cuda.attempts import Attempts
+Attempts(HostAccelerator(), seconds=60, save=lambda: print("saved", flush=True), stall_seconds=0.1).in_time(
+    "a shape", lambda: time.sleep(60)
+)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=50)
+    assert (said.returncode, said.stdout) == (3, "saved\n")
+
+
+def test_a_run_that_ended_before_its_time_goes_on(host: HostAccelerator, tmp_path: Path):
+    out = tmp_path / "rnn-cuda.json"
+    flags = [*LAYER, "--layers", "2", "--batch", "4", "--json", str(out), "--resume"]
+    assert run(*flags).exit_code == 0, "there is no file yet"
+    whole = read_report(out)
+    kept = [row for row in whole.rows if row.num_layers == 1 and row.batch == 3]
+    refused = ["L=1 mean 3 H=8 B=4: did not end within 100 s"]
+    write_report(whole.model_copy(update={"rows": kept, "refused": refused, "step_rows": whole.step_rows[:2]}), out)
+    assert run(*flags).exit_code == 1
+    report = read_report(out)
+    assert report.rows[:2] == kept, "not measured again"
+    assert [(row.num_layers, row.batch) for row in report.rows[2:]] == [(2, 3)] * 2
+    assert [(row.batch, row.mode) for row in report.step_rows] == [(row.batch, row.mode) for row in whole.step_rows]
+    assert report.step_rows[:2] == whole.step_rows[:2]
+    assert report.refused == refused
+    assert report.left_out == ["L=2 mean 3 H=8 B=4 (another shape of this size did not end)"]
+    assert (
+        "--resume: the earlier report is of bfloat16, float16 was asked for" in run(*flags, "--dtype", "float16").output
+    )
 
 
 def test_the_encoder_is_walked(host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -198,6 +270,8 @@ def test_the_encoder_is_walked(host: HostAccelerator, monkeypatch: pytest.Monkey
     assert isinstance(report, CudaEncodeReport)
     assert report.refused == []
     assert [row.batch for row in report.rows] == [3, 5]
+    assert run("encode", "--device", "cuda", *sizes, "--json", str(out), "--resume").exit_code == 0
+    assert read_report(out) == report.model_copy(update={"machine": read_report(out).machine}), "not measured again"
     for row in report.rows:
         assert set(row.figures) == {
             "simlstm frozen", "simlstm frozen, from and to the host", "torch bfloat16", "torch float16",
@@ -246,7 +320,11 @@ batch_size = 8
 
 
 @pytest.mark.parametrize(("dtype", "precision"), [("float32", "TF32"), ("bfloat16", "bfloat16 autocast")])
-def test_training_is_walked(dtype: str, precision: str, host: HostAccelerator, tmp_path: Path):
+def test_training_is_walked(
+    dtype: str, precision: str, host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    values = {"torch.nn.LSTM": 8.0, "simlstm": 2.0}
+    monkeypatch.setattr(train, "median_ratio", lambda slower, faster: values[slower.name] / values[faster.name])
     config, out = tmp_path / "tiny.toml", tmp_path / "train-cuda.json"
     config.write_text(TINY)
     result = run(
@@ -260,6 +338,7 @@ def test_training_is_walked(dtype: str, precision: str, host: HostAccelerator, t
     ours, stock = report.figures["simlstm"], report.figures["torch.nn.LSTM"]
     assert list(ours.parts) == list(stock.parts) == ["collate", "forward", "backward", "update"]
     assert stock.timing.turns == 2
+    assert report.ratio == 4.0, "stock over ours"
     assert 0 < sum(ours.parts.values()) <= 1.5 * max(ours.timing.quartiles_s)
     assert report_text(report) in result.output
 

@@ -23,12 +23,16 @@ from scripts.benchmarking.cuda.candidates import (
 )
 from scripts.benchmarking.cuda.ceilings import CeilingProbe
 from scripts.benchmarking.cuda.dtypes import DTYPES, peer_dtypes, tf32
+from scripts.benchmarking.cuda.encode import encode_figures
 from scripts.benchmarking.cuda.inputs import Lengths, in_dtype, input_sets, random_batches
+from scripts.benchmarking.cuda.layer_plan import Shape
+from scripts.benchmarking.cuda.layer_shape import layer_row
 from scripts.benchmarking.cuda.norms import ParityError, check_norms, relative_norm
 from scripts.benchmarking.cuda.records import Ceilings
 from scripts.benchmarking.cuda.transformer import MiniLmShape, PaddedSentences
-from scripts.benchmarking.cuda.turns import take_turns
+from scripts.benchmarking.cuda.turns import Turns, take_turns
 from scripts.benchmarking.cuda.work import LayerWork, least_bytes, operations, roofline_seconds
+from scripts.benchmarking.interleave import Measurement
 
 CPU = torch.device("cpu")
 
@@ -288,3 +292,47 @@ print(*sys.modules)
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     unwanted = {"sklearn", "scipy", "tensorboard", "jieba", "pyarrow", "onnxruntime", "matplotlib", "transformers"}
     assert not unwanted & set(said.stdout.split())
+
+
+def prescribed(name: str, *seconds: float) -> Turns:
+    return Turns(Measurement(name, list(seconds)), Measurement(name, [second / 2 for second in seconds]), calls=3)
+
+
+def test_a_row_says_how_many_times_faster_than_the_fastest_peer_ours_is():
+    drawn = Lengths.drawn(4, 5.0)
+    taken = {
+        "simlstm": prescribed("simlstm", 1.0, 2.0, 1.0),
+        "torch packed bfloat16": prescribed("a", 6.0, 12.0, 6.0),
+        "torch packed float16": prescribed("b", 4.0, 8.0, 4.0),
+        "torch padded bfloat16": prescribed("c", 3.0, 6.0, 3.5),
+        "simlstm CUDA graph": prescribed("d", 0.5, 1.0, 0.5),
+    }
+    work = LayerWork(drawn.rows, 4, 6, 8, 1)
+    row = layer_row(
+        Shape(8, 4, 1, 5.0), "forward+backward", drawn, work, Ceilings(tflops={"bfloat16": 1e-9}, gbytes=1.0), taken,
+        dict.fromkeys(taken, 1e-3), dict.fromkeys(taken, 3 * 2**20) | {"torch packed float16": None},
+        dtype="bfloat16", sets=5,
+    )  # fmt: skip
+    assert row.over == {"packed": 4.0, "padded": 3.0, "best": 3.0}
+    assert row.fastest == {
+        "packed": "torch packed float16", "padded": "torch padded bfloat16", "best": "torch padded bfloat16",
+    }  # fmt: skip
+    assert {name: figure.ratio for name, figure in row.figures.items()} == {
+        "simlstm": 1.0, "torch packed bfloat16": 6.0, "torch packed float16": 4.0, "torch padded bfloat16": 3.0,
+        "simlstm CUDA graph": 0.5,
+    }  # fmt: skip
+    ours = row.figures["simlstm"]
+    assert (ours.timing.host_s, ours.timing.calls, ours.peak_mib, row.input_sets) == (0.5, 3, 3.0, 5)
+    assert row.figures["torch packed float16"].peak_mib is None
+    assert row.operations == operations(work, backward=True)
+    assert row.least_bytes == least_bytes(work, itemsize=2, backward=True)
+    assert row.roofline_s == pytest.approx(row.operations / 1e3)
+    assert ours.roofline_share == pytest.approx(row.roofline_s / 1.0)
+    assert Shape.of(row) == Shape(8, 4, 1, 5.0)
+
+
+def test_an_encoders_ratio_is_that_of_the_frozen_one():
+    taken = {"simlstm frozen": prescribed("a", 1.0, 3.0, 2.0), "torch float16": prescribed("b", 4.0, 12.0, 8.0)}
+    figures = encode_figures(taken, dict.fromkeys(taken, 0.9999), 64)
+    assert {name: figure.ratio for name, figure in figures.items()} == {"simlstm frozen": 1.0, "torch float16": 4.0}
+    assert [figure.sentences_per_second for figure in figures.values()] == [32.0, 8.0]

@@ -7,9 +7,9 @@ from scripts.benchmarking.cuda.accelerator import CudaAccelerator
 from scripts.benchmarking.cuda.ceilings import SIZE
 from scripts.benchmarking.cuda.layer_plan import LayerPlan
 from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
-from scripts.benchmarking.results import write_report
+from scripts.benchmarking.results import read_report, write_report
 
-MINUTES = 5.0
+SECONDS = 300.0
 
 
 def measure(
@@ -23,9 +23,10 @@ def measure(
     turns: int,
     steps: int | None,
     config: Path,
-    minutes: float | None,
+    seconds: float | None,
     peak_size: int | None,
     json_out: Path | None,
+    resume: bool = False,
 ) -> CudaLayerReport | CudaEncodeReport | CudaTrainReport:
     """Measure one subject on the current CUDA device; None stands for what its targets are given for.
 
@@ -39,17 +40,20 @@ def measure(
         turns: rnn, encode: measured turns of each candidate.
         steps: train: in blocks of eight.
         config: train: the experiment.
-        minutes: rnn, encode: no shape is begun after them.
+        seconds: rnn, encode: no shape is begun after them.
         peak_size: rnn: rows and columns of the matrix product that is a ceiling; the copy has 32 times its numbers.
         json_out: rnn, encode: written after each shape.
+        resume: rnn, encode: whether to go on with what that file holds, if it is there.
 
     Raises:
         RuntimeError: when there is no CUDA device, or it does not work any more.
         ValueError: when a value is not allowed.
     """
     accelerator = CudaAccelerator()
-    seconds = 60 * (MINUTES if minutes is None else minutes)
+    seconds = SECONDS if seconds is None else seconds
     hidden_sizes = hidden_sizes or [128, 256, 512]
+
+    earlier = read_report(json_out) if resume and json_out is not None and json_out.is_file() else None
 
     def save(report: CudaLayerReport | CudaEncodeReport) -> None:
         if json_out is not None:
@@ -72,7 +76,8 @@ def measure(
                 peak_size=size,
                 copy_bytes=32 * size * size,
             )
-            return rnn.measure(accelerator, plan, save=save)
+            before = earlier if isinstance(earlier, CudaLayerReport) else None
+            return rnn.measure(accelerator, plan, save=save, earlier=before)
         case "encode":
             from scripts.benchmarking.cuda import encode
 
@@ -83,7 +88,8 @@ def measure(
                 turns=turns,
                 seconds=seconds,
             )
-            return encode.measure(accelerator, wanted, save=save)
+            known = earlier if isinstance(earlier, CudaEncodeReport) else None
+            return encode.measure(accelerator, wanted, save=save, earlier=known)
         case "train":
             from scripts.benchmarking.cuda import train
 

@@ -63,7 +63,11 @@ class EncodePlan:
 
 
 def measure(
-    accelerator: Accelerator, plan: EncodePlan, *, save: Callable[[CudaEncodeReport], None] = lambda _: None
+    accelerator: Accelerator,
+    plan: EncodePlan,
+    *,
+    save: Callable[[CudaEncodeReport], None] = lambda _: None,
+    earlier: CudaEncodeReport | None = None,
 ) -> CudaEncodeReport:
     """Measure sentences a second at each shape.
 
@@ -71,13 +75,13 @@ def measure(
         accelerator: Where.
         plan: What.
         save: Called with the report so far whenever there is more of it.
+        earlier: A report of a run that ended before its time: what it holds or refused is not tried again.
 
     Raises:
         RuntimeError: when the device does not work any more; what was measured before is saved.
     """
-    attempts = Attempts(accelerator, plan.seconds)
     machine = describe_cuda_machine(accelerator.device)
-    rows: list[CudaEncodeRow] = []
+    rows = [] if earlier is None else list(earlier.rows)
 
     def report() -> CudaEncodeReport:
         made = CudaEncodeReport(
@@ -92,6 +96,8 @@ def measure(
         save(made)
         return made
 
+    attempts = Attempts(accelerator, plan.seconds, save=report)
+    attempts.resume([] if earlier is None else earlier.refused)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The PyTorch API of nested tensors")
         for batch in sorted(plan.batches, reverse=True):
@@ -99,6 +105,10 @@ def measure(
             sets = token_sets(_SETS, drawn, plan.vocabulary_size, accelerator.device)
             for hidden_size in plan.hidden_sizes:
                 what = f"H={hidden_size} B={batch}"
+                if attempts.was_refused(what) or any(
+                    (hidden_size, batch) == (row.hidden_size, row.batch) for row in rows
+                ):
+                    continue
                 row = attempts.in_time(what, partial(_shape, accelerator, plan, hidden_size, drawn, sets, attempts))
                 rows += [] if row is None else [row]
                 report()
@@ -157,7 +167,7 @@ def _shape(
         mean_length=plan.mean_length,
         steps=drawn.steps,
         packed_rows=drawn.rows,
-        figures=_figures(taken, parity, batch),
+        figures=encode_figures(taken, parity, batch),
     )
 
 
@@ -166,7 +176,14 @@ def _transformer(vocabulary_size: int, *, nested: bool) -> MiniLmShape:
     return MiniLmShape(vocabulary_size, nested=nested).eval()
 
 
-def _figures(taken: Mapping[str, Turns], parity: Mapping[str, float], batch: int) -> dict[str, CudaEncodeFigure]:
+def encode_figures(taken: Mapping[str, Turns], parity: Mapping[str, float], batch: int) -> dict[str, CudaEncodeFigure]:
+    """Turn seconds into sentences a second, and into ratios over the frozen encoder with ids on the device.
+
+    Args:
+        taken: Seconds of a batch by candidate.
+        parity: Lowest cosine by candidate.
+        batch: B.
+    """
     return {
         name: CudaEncodeFigure(
             timing=turns.timing(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scripts.benchmarking.cuda.ceilings import COPY_BYTES, SIZE
+from scripts.benchmarking.cuda.records import CudaLayerRow
 from scripts.benchmarking.cuda.turns import TURN_SECONDS
 
 INPUT_SIZE = 300
@@ -47,5 +48,20 @@ class Shape(NamedTuple):
     num_layers: int
     mean_length: float
 
+    @classmethod
+    def of(cls, row: CudaLayerRow) -> "Shape":
+        """Return the shape of a row."""
+        return cls(row.hidden_size, row.batch, row.num_layers, row.mean_length)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """H and B."""
+        return self.hidden_size, self.batch
+
+    @property
+    def size_name(self) -> str:
+        """H and B, as the name of a shape ends."""
+        return f"H={self.hidden_size} B={self.batch}"
+
     def __str__(self) -> str:
-        return f"L={self.num_layers} mean {self.mean_length:g} H={self.hidden_size} B={self.batch}"
+        return f"L={self.num_layers} mean {self.mean_length:g} {self.size_name}"

@@ -1,6 +1,6 @@
 """The layer and its peers at one shape: made, compared with float64, timed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from scripts.benchmarking.cuda.accelerator import Accelerator
@@ -33,14 +33,24 @@ _GRAPHS = 4  # each has memory of its own
 
 
 def measure_shape(
-    accelerator: Accelerator, plan: LayerPlan, shape: Shape, probe: CeilingProbe, attempts: Attempts
-) -> list[CudaLayerRow]:
+    accelerator: Accelerator,
+    plan: LayerPlan,
+    shape: Shape,
+    probe: CeilingProbe,
+    attempts: Attempts,
+    keep: Callable[[CudaLayerRow], None],
+) -> None:
     """Compare every candidate with float64, and time those that compute the same.
 
     A peer that fails is left out and named among the refused; when ours fails, or every peer, there is no row.
 
-    Returns:
-        A row for inference, and one for forward with backward.
+    Args:
+        accelerator: Where.
+        plan: How.
+        shape: What.
+        probe: Measures the ceilings beside it.
+        attempts: Takes note of what fails.
+        keep: Called with the row for inference, and with the one for forward with backward.
     """
     drawn = Lengths.drawn(shape.batch, shape.mean_length)
     work = LayerWork(drawn.rows, shape.batch, plan.input_size, shape.hidden_size, shape.num_layers)
@@ -57,7 +67,6 @@ def measure_shape(
         graph = attempts.make(f"{shape}, {GRAPH}", partial(GraphedLayer, accelerator, ours, made[:_GRAPHS]))
         inference |= {} if graph is None else {GRAPH: Entry(graph.infer_batch, graph.outputs)}
     modes: dict[Mode, dict[str, Entry]] = {"inference": inference, "forward+backward": training}
-    rows = []
     for mode, entries in modes.items():
         parity = _parities(attempts, f"{shape}, {mode}", entries, right, plan.dtype, backward=mode != "inference")
         if OURS in parity and any(kind_of(name) for name in parity):
@@ -67,10 +76,7 @@ def measure_shape(
             for layer in candidates.values():
                 forget_gradients(layer)
             memory = {name: accelerator.peak_bytes(partial(call, 0)) for name, call in calls.items()}
-            rows.append(
-                layer_row(shape, mode, drawn, work, ceilings, taken, parity, memory, dtype=plan.dtype, sets=len(made))
-            )
-    return rows
+            keep(layer_row(shape, mode, drawn, work, ceilings, taken, parity, memory, dtype=plan.dtype, sets=len(made)))
 
 
 def _parities(

@@ -20,7 +20,11 @@ from scripts.benchmarking.cuda.turns import take_turns
 
 
 def measure(
-    accelerator: Accelerator, plan: LayerPlan, *, save: Callable[[CudaLayerReport], None] = lambda _: None
+    accelerator: Accelerator,
+    plan: LayerPlan,
+    *,
+    save: Callable[[CudaLayerReport], None] = lambda _: None,
+    earlier: CudaLayerReport | None = None,
 ) -> CudaLayerReport:
     """Measure torch's µs per step first, then every shape of the plan: inference, and forward with backward.
 
@@ -28,21 +32,25 @@ def measure(
         accelerator: Where.
         plan: What.
         save: Called with the report so far whenever there is more of it.
+        earlier: A report of a run that ended before its time: what it holds or refused is not tried again.
 
     Raises:
         RuntimeError: when the device does not work any more; what was measured before is saved.
+        ValueError: when the earlier report is of another dtype.
     """
-    attempts = Attempts(accelerator, plan.seconds)
-    step_rows: list[StepRow] = []
-    rows: list[CudaLayerRow] = []
+    if earlier is not None and earlier.dtype != plan.dtype:
+        raise ValueError(f"--resume: the earlier report is of {earlier.dtype}, {plan.dtype} was asked for")
+    step_rows = [] if earlier is None else list(earlier.step_rows)
+    rows = [] if earlier is None else list(earlier.rows)
     machine = describe_cuda_machine(accelerator.device)
+    cudnn_takes = {name: _taken_by_cudnn(accelerator.device, name) for name in peer_dtypes(plan.dtype)}
 
     def report() -> CudaLayerReport:
         made = CudaLayerReport(
             machine=machine,
             input_size=plan.input_size,
             dtype=plan.dtype,
-            cudnn_takes={name: _taken_by_cudnn(accelerator.device, name) for name in peer_dtypes(plan.dtype)},
+            cudnn_takes=cudnn_takes,
             step_rows=list(step_rows),
             rows=list(rows),
             refused=list(attempts.refused),
@@ -51,19 +59,32 @@ def measure(
         save(made)
         return made
 
+    def keep(row: CudaLayerRow) -> None:
+        rows.append(row)
+        report()
+
+    attempts = Attempts(accelerator, plan.seconds, save=report)
+    attempts.resume([] if earlier is None else earlier.refused)
     with tf32():
         for hidden_size, batch in product(plan.hidden_sizes, plan.batches):
             shape = Shape(hidden_size, batch, 1, plan.mean_lengths[0])
-            step_rows += attempts.in_time(f"torch's steps, {shape}", partial(_steps, accelerator, plan, shape)) or []
+            what = f"torch's steps, {shape}"
+            if not attempts.was_refused(what) and not any(
+                shape.size == (row.hidden_size, row.batch) for row in step_rows
+            ):
+                step_rows += attempts.in_time(what, partial(_steps, accelerator, plan, shape)) or []
         report()
         probe = CeilingProbe(accelerator, peer_dtypes(plan.dtype), size=plan.peak_size, copy_bytes=plan.copy_bytes)
         for layers, mean, hidden_size, batch in product(
             plan.layers, plan.mean_lengths, plan.hidden_sizes, plan.batches
         ):
             shape = Shape(hidden_size, batch, layers, mean)
-            found = attempts.in_time(str(shape), partial(measure_shape, accelerator, plan, shape, probe, attempts))
-            rows += found or []
-            report()
+            if attempts.was_refused(str(shape)) or any(shape == Shape.of(row) for row in rows):
+                continue
+            if attempts.never_ended(shape.size_name):
+                attempts.left_out.append(f"{shape} (another shape of this size did not end)")
+                continue
+            attempts.in_time(str(shape), partial(measure_shape, accelerator, plan, shape, probe, attempts, keep))
     return report()
 
 
