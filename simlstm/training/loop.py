@@ -248,7 +248,7 @@ class Trainer:
         if not self.processes.leads:
             return
         for name, value in values.items():
-            self._sums[name] = self._sums.get(name, self._double(0.0)) + value
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
             self.progress.counts[name] = self.progress.counts.get(name, 0) + 1
 
     def _log(self) -> None:
