@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,7 @@ def test_what_never_ends_ends_the_process_and_is_left_behind():
     assert attempts.never_ended("H=8 B=3")
     assert not attempts.never_ended("H=8 B=32")
     assert attempts.in_time("quick", lambda: 7) == 7
+    time.sleep(0.1)
     assert len(attempts.refused) == 1, "the watchdog of what ended sleeps"
 
 
@@ -307,6 +309,15 @@ def test_an_encoder_that_computes_something_else_gets_no_row(host: HostAccelerat
     assert "No figure, because it failed" in report_text(report)
 
 
+def test_the_largest_batches_come_first_and_each_row_is_saved(host: HostAccelerator):
+    from scripts.benchmarking.cuda import encode
+
+    saved: list[list[int]] = []
+    plan = encode.EncodePlan([8], [2, 3], 3.0, 2, 60, turn_seconds=1e-4, vocabulary_size=40, input_size=6)
+    encode.measure(host, plan, save=lambda report: saved.append([row.batch for row in report.rows]))
+    assert saved == [[3], [2, 3], [2, 3]]
+
+
 TINY = """
 [data]
 train = "demo:en:test"
@@ -323,6 +334,14 @@ batch_size = 8
 def test_training_is_walked(
     dtype: str, precision: str, host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
+    laps: list[int] = []
+
+    class Counting(train.DeviceStopwatch):
+        def medians(self) -> dict[str, float]:
+            laps.append(len(self._laps))
+            return super().medians()
+
+    monkeypatch.setattr(train, "DeviceStopwatch", Counting)
     values = {"torch.nn.LSTM": 8.0, "simlstm": 2.0}
     monkeypatch.setattr(train, "median_ratio", lambda slower, faster: values[slower.name] / values[faster.name])
     config, out = tmp_path / "tiny.toml", tmp_path / "train-cuda.json"
@@ -339,6 +358,7 @@ def test_training_is_walked(
     assert list(ours.parts) == list(stock.parts) == ["collate", "forward", "backward", "update"]
     assert stock.timing.turns == 2
     assert report.ratio == 4.0, "stock over ours"
+    assert laps == [16 * 4] * 2, "parts of measured steps, not of those that warm up"
     assert 0 < sum(ours.parts.values()) <= 1.5 * max(ours.timing.quartiles_s)
     assert report_text(report) in result.output
 
