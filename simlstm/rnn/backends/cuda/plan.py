@@ -7,6 +7,8 @@ kernel is compiled for one batch alone.
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+import torch
+
 # What the weights of a program may take of a multiprocessor's 227 KiB, so that h and the results of a step fit beside.
 _RESIDENT_BYTES = 160 * 1024
 _SMALLEST_BLOCK = 16  # a matrix instruction has 16 rows; Triton takes no fewer
@@ -31,7 +33,7 @@ class Problem:
         hidden_size: H.
         directions: D.
         sequences: B.
-        item_bytes: of a recurrent weight.
+        products: dtype of a recurrent weight.
         precision: of the products, see ``Arithmetic``.
         backward: whether it is the backward pass.
         keeps: whether a forward pass keeps what the backward pass needs.
@@ -40,7 +42,7 @@ class Problem:
     hidden_size: int
     directions: int
     sequences: int
-    item_bytes: int
+    products: torch.dtype
     precision: str
     backward: bool
     keeps: bool
@@ -111,22 +113,24 @@ def fits_at_once(problem: Problem, chip: Chip) -> bool:
     return candidates(problem, chip)[0].at_once
 
 
+def _is_full_float32(problem: Problem) -> bool:
+    return problem.precision == "ieee" and problem.products == torch.float32
+
+
 def _whole(problem: Problem, chip: Chip) -> list[Plan]:
     block = max(_SMALLEST_BLOCK, power_of_two(problem.hidden_size))
-    if problem.precision == "ieee" and problem.item_bytes == 4:
+    if _is_full_float32(problem):
         return []  # multiplied without tensor cores, a product of all units is too much code
-    if 4 * block * block * problem.item_bytes > _RESIDENT_BYTES:
+    if 4 * block * block * problem.products.itemsize > _RESIDENT_BYTES:
         return []
     # With 32 sequences and 128 units the registers are full; see the table in README.md.
     sizes = (16, 32) if block >= 128 else (16, 32, 64)
-    most = chip.multiprocessors // problem.directions * 16
-    sizes = sizes if problem.sequences > most else sizes[:2]
     warps = 8 if block >= 64 else 4
     return [Plan("whole", size, block, 0, warps, at_once=True) for size in _ordered(sizes, problem, chip, 1)]
 
 
 def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
-    if problem.precision == "ieee" and problem.item_bytes == 4:
+    if _is_full_float32(problem):
         plan = _streamed(problem, at_once=True)
         together = slices(problem.hidden_size, plan.block_units) * problem.directions
         return [plan] if together <= chip.multiprocessors else []
@@ -134,7 +138,7 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
     plans = []
     for units in (64, 32, 16):
         together = slices(problem.hidden_size, units) * problem.directions
-        if 4 * k * units * problem.item_bytes > _RESIDENT_BYTES or together > chip.multiprocessors:
+        if 4 * k * units * problem.products.itemsize > _RESIDENT_BYTES or together > chip.multiprocessors:
             continue
         if problem.hidden_size <= units // 2:
             continue
@@ -147,7 +151,7 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
 
 
 def _streamed(problem: Problem, *, at_once: bool) -> Plan:
-    if problem.precision == "ieee" and problem.item_bytes == 4:
+    if _is_full_float32(problem):
         return Plan("split", 16, 32, 16, 4, at_once)
     return Plan("split", 64 if problem.sequences > 32 else 16, 64, 32, 8, at_once)
 
