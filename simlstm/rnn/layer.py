@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn import shortcut
 from simlstm.rnn.backends import differentiable
+from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.dispatch import lstm_layer
 from simlstm.rnn.graph_layouts import WalkAtRuntime
 from simlstm.rnn.layouts import States
@@ -23,7 +24,9 @@ from simlstm.rnn.weights import DirectionWeights
 LSTMStates = tuple[Tensor, Tensor]
 
 
-def _run(x: Tensor, walk: PackedWalk, states: States, weights: list[list[Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+def _run(
+    x: Tensor, walk: PackedWalk | DeviceWalk, states: States, weights: list[list[Tensor]]
+) -> tuple[Tensor, Tensor, Tensor]:
     h0, c0 = states
     return lstm_layer(x, walk, h0, c0, [DirectionWeights.of(direction) for direction in weights])
 
@@ -43,6 +46,8 @@ def _run_with_cells(
 
 
 _OPERATOR = LayerOperator("lstm_layer", _run, states=2).overload
+# The same, for lengths on the device: nothing in it looks at them on the host, so that a CUDA graph can hold it.
+_OPERATOR_ON_DEVICE = LayerOperator("lstm_layer_on_device", _run, states=2, takes_lengths_on_device=True).overload
 _OPERATOR_WITH_CELLS = LayerOperator(
     "lstm_layer_with_cells",
     _run_with_cells,
@@ -124,8 +129,9 @@ class LSTM(Recurrent):
 
         Args:
             input: a PackedSequence with data [N, I]; or [T, B, I] ([B, T, I] when batch_first); or [T, I]; or
-                (x, lengths) with x [T, B, I] ([B, T, I] when batch_first) and lengths [B] int64 on the CPU, in any
-                order, from 0 to T.
+                (x, lengths) with x [T, B, I] ([B, T, I] when batch_first) and lengths [B] int64, in any order, from 0
+                to T, on the CPU or on the device of x. On a CUDA device, where nobody waits to read them, one below 0
+                counts as 0, and one beyond T as T.
             hx: h0 [L * directions, B, P or H] and c0 [L * directions, B, H], without B for [T, I]; zeros by default.
 
         Returns:
@@ -134,7 +140,8 @@ class LSTM(Recurrent):
 
         Raises:
             ValueError: the input's dtype or number of dimensions is wrong (torch.nn.LSTM's messages); batch_sizes do
-                not describe the packed rows; or lengths are not int64 on the CPU, not B, or not between 0 and T.
+                not describe the packed rows; or lengths are not int64 on the CPU or on the device of x, not B, or
+                not between 0 and T.
             RuntimeError: a size does not fit; torch.nn.LSTM's messages.
         """
         if hx is None and isinstance(input, PackedSequence) and not self._is_noisy():
@@ -172,6 +179,9 @@ class LSTM(Recurrent):
             ValueError: as in :meth:`forward`.
             RuntimeError: as in :meth:`forward`.
         """
+        if isinstance(input, tuple) and not isinstance(input, PackedSequence):
+            x, lengths = input  # every c is kept by a walk that the host takes
+            input = (x, lengths.to("cpu") if isinstance(lengths, Tensor) else lengths)
         layout, initial = self._prepare(input, self._checked(hx))
         cells: list[Tensor] = []
         y, (hT, cT) = self._run(layout, initial, partial(self._run_one_keeping, cells))
@@ -189,7 +199,7 @@ class LSTM(Recurrent):
         return hx
 
     def _run_one(
-        self, layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+        self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk | WalkAtRuntime, states: States
     ) -> tuple[Tensor, States]:
         if not self._is_noisy():
             return super()._run_one(layer, x, walk, states)
@@ -197,7 +207,7 @@ class LSTM(Recurrent):
         return y, tuple(final)
 
     def _run_one_keeping(
-        self, cells: list[Tensor], layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+        self, cells: list[Tensor], layer: int, x: Tensor, walk: PackedWalk | DeviceWalk | WalkAtRuntime, states: States
     ) -> tuple[Tensor, States]:
         y, of_layer, *final = self._run_with_cells(layer, x, walk, states)
         cells.append(of_layer)
@@ -211,12 +221,13 @@ class LSTM(Recurrent):
         return NoiseRates(self.recurrent_dropout, self.zoneout_h, self.zoneout_c)
 
     def _run_with_cells(
-        self, layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+        self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk | WalkAtRuntime, states: States
     ) -> Sequence[Tensor]:
         seed, rates = None, NoiseRates()
         if self._is_noisy():
             rates = self._noise_rates()
             seed = torch.randint(2**63 - 1, (), device="cpu") if self.training else None
+        assert not isinstance(walk, DeviceWalk)  # noqa: S101 - noise and cells take none
         if isinstance(walk, PackedWalk):
             return _run_with_cells(x, walk, states, self._layer_weights(layer), seed, *rates)
         return self._apply_operator(_OPERATOR_WITH_CELLS, layer, x, walk, states, seed, *rates)
@@ -224,9 +235,12 @@ class LSTM(Recurrent):
     def _state_widths(self) -> tuple[int, ...]:
         return self.proj_size or self.hidden_size, self.hidden_size
 
-    def _operator(self) -> torch._ops.OpOverload:
-        return _OPERATOR
+    def _takes_lengths_on_device(self) -> bool:
+        return not self._is_noisy()
 
-    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
+    def _operator(self, lengths: Tensor | None = None) -> torch._ops.OpOverload:
+        return _OPERATOR if lengths is None or lengths.device.type == "cpu" else _OPERATOR_ON_DEVICE
+
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk, states: States) -> tuple[Tensor, States]:
         y, *final = _run(x, walk, states, self._layer_weights(layer))
         return y, tuple(final)

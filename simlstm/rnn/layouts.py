@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.walk import PackedWalk
 
 States = tuple[Tensor, ...]
@@ -20,13 +21,15 @@ class Layout(Protocol):
 
     Attributes:
         rows: [N, I], the packed rows.
-        walk: where they stand.
         sequences: B, for how many sequences the caller has states.
     """
 
     rows: Tensor
-    walk: PackedWalk
     sequences: int
+
+    @property
+    def walk(self) -> PackedWalk | DeviceWalk:
+        """Return where the rows stand."""
 
     def arranged(self, states: States) -> States:
         """Return the caller's states [*, B, width] in packed order."""

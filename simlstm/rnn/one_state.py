@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from simlstm.rnn.backends.one_state.gated import GatedRecurrence
 from simlstm.rnn.backends.one_state.plain import PlainRecurrence
 from simlstm.rnn.backends.one_state.recurrence import Recurrence
+from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.dispatch import one_state_layer
 from simlstm.rnn.layouts import States
 from simlstm.rnn.operator import LayerOperator
@@ -48,8 +49,8 @@ class OneState(Recurrent):
 
         Args:
             input: a PackedSequence with data [N, I]; or [T, B, I] ([B, T, I] when batch_first); or [T, I]; or
-                (x, lengths) with x [T, B, I] ([B, T, I] when batch_first) and lengths [B] int64 on the CPU, in any
-                order, from 0 to T.
+                (x, lengths) with x [T, B, I] ([B, T, I] when batch_first) and lengths [B] int64, in any order, from 0
+                to T, on the CPU or on the device of x, which is waited for.
             hx: h0 [L * directions, B, H], without B for [T, I]; zeros by default.
 
         Returns:
@@ -58,7 +59,8 @@ class OneState(Recurrent):
 
         Raises:
             ValueError: the input's dtype or number of dimensions is wrong (torch's messages); batch_sizes do not
-                describe the packed rows; or lengths are not int64 on the CPU, not B, or not between 0 and T.
+                describe the packed rows; or lengths are not int64 on the CPU or on the device of x, not B, or not
+                between 0 and T.
             RuntimeError: a size does not fit; torch's messages.
         """
         output, (hT,) = self._forward(input, None if hx is None else (hx,))
@@ -67,9 +69,10 @@ class OneState(Recurrent):
     def _state_widths(self) -> tuple[int, ...]:
         return (self.hidden_size,)
 
-    def _operator(self) -> torch._ops.OpOverload:
+    def _operator(self, lengths: Tensor | None = None) -> torch._ops.OpOverload:
         return _OPERATORS[self.mode]
 
-    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk, states: States) -> tuple[Tensor, States]:
+        assert isinstance(walk, PackedWalk)  # noqa: S101 - lengths on the device were not asked for
         y, hT = _run(RECURRENCES[self.mode], x, walk, states, self._layer_weights(layer))
         return y, (hT,)

@@ -16,14 +16,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn import ragged
+from simlstm.rnn.device_layout import DeviceLayout
 from simlstm.rnn.layouts import Layout, PackedLayout, PaddedLayout, States
 
 # Takes packed rows, their walk, states in packed order, each direction's parameters, and further arguments; returns one
 # tensor of rows or more, y first, and the final states.
 RunLayer = Callable[..., tuple[Tensor, ...]]
-
-# A CUDA graph cannot hold what reads lengths on the host.
-_TAGS = (torch.Tag.pt2_compliant_tag, torch.Tag.cudagraph_unsafe)
 
 
 class LayerOperator:
@@ -32,7 +30,7 @@ class LayerOperator:
     The operator takes
 
     - x: [T, B, I], or packed rows [N, I];
-    - lengths: [B] int64 on the CPU, when the sequences of [T, B, I] are not all T long;
+    - lengths: [B] int64, when the sequences of [T, B, I] are not all T long; read on the host, or on the device of x;
     - batch_sizes: [T] int64 on the CPU, when x is packed rows;
     - initial states, [D, B, width] each; those beside packed rows in packed order;
     - weights: the parameters of all D directions, without those that are switched off;
@@ -46,17 +44,31 @@ class LayerOperator:
         states: how many states there are: 1, or 2 (h and c).
         rows: of how many states ``run`` returns every step, h first.
         further: the schema of further arguments, through which no gradient flows.
+        takes_lengths_on_device: whether ``run`` takes a ``DeviceWalk``, and is only given lengths on the device of x.
     """
 
-    def __init__(self, name: str, run: RunLayer, states: int, *, rows: int = 1, further: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        run: RunLayer,
+        states: int,
+        *,
+        rows: int = 1,
+        further: Sequence[str] = (),
+        takes_lengths_on_device: bool = False,
+    ) -> None:
+        self._takes_lengths_on_device = takes_lengths_on_device
+        tags = [torch.Tag.pt2_compliant_tag]
+        if not takes_lengths_on_device:
+            tags.append(torch.Tag.cudagraph_unsafe)  # a CUDA graph cannot hold what reads lengths on the host
         self._run, self._states, self._rows = run, states, rows
         forward, backward = f"simlstm::{name}", f"simlstm::{name}_backward"
         layout = ["Tensor x", "Tensor? lengths", "Tensor? batch_sizes"]
         arguments = [*layout, *["Tensor h0", "Tensor c0"][:states], "Tensor[] weights", *further]
         results = ", ".join(["Tensor"] * (rows + states))
-        torch.library.define(forward, f"({', '.join(arguments)}) -> ({results})", tags=_TAGS)
+        torch.library.define(forward, f"({', '.join(arguments)}) -> ({results})", tags=tags)
         arguments = ["Tensor?[] gradients", "bool[] needed", *layout, "Tensor[] states", "Tensor[] weights", *further]
-        torch.library.define(backward, f"({', '.join(arguments)}) -> Tensor[]", tags=_TAGS)
+        torch.library.define(backward, f"({', '.join(arguments)}) -> Tensor[]", tags=tags)
         torch.library.impl(forward, "CompositeExplicitAutograd", self._apply)
         torch.library.impl(backward, "CompositeExplicitAutograd", self._apply_backward)
         torch.library.register_fake(forward, self._apply_fake)
@@ -78,6 +90,8 @@ class LayerOperator:
         layout: Layout
         if batch_sizes is not None:
             layout = PackedLayout(PackedSequence(x, batch_sizes))
+        elif lengths is not None and self._takes_lengths_on_device and x.numel() > 0:
+            layout = DeviceLayout(x, lengths, False, dtype)
         elif lengths is not None:
             layout = ragged.layout_of(x, lengths, False, dtype)
         else:

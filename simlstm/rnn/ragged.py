@@ -9,11 +9,11 @@ from simlstm.rnn.walk import PackedWalk
 
 
 def layout_of(x: Tensor, lengths: Tensor, batch_first: bool, dtype: torch.dtype) -> Layout:
-    """Return the layout of padded sequences of given lengths.
+    """Return the layout of padded sequences of given lengths, which are read: a device is waited for.
 
     Args:
         x: [T, B, I], or [B, T, I] when batch_first.
-        lengths: [B] int64 on the CPU, in any order.
+        lengths: [B] int64 on the CPU or on the device of x, in any order.
         batch_first: whether x and the output are [B, T, *].
         dtype: of outputs and final states.
 
@@ -24,6 +24,7 @@ def layout_of(x: Tensor, lengths: Tensor, batch_first: bool, dtype: torch.dtype)
         ValueError: a length is negative or greater than T.
     """
     steps = x.shape[1 if batch_first else 0]
+    lengths = lengths.to("cpu")
     values = lengths.tolist()
     shortest, longest = (min(values), max(values)) if values else (0, 0)
     if shortest < 0 or longest > steps:
@@ -33,20 +34,22 @@ def layout_of(x: Tensor, lengths: Tensor, batch_first: bool, dtype: torch.dtype)
     return RaggedLayout(x, lengths, longest, batch_first, dtype)
 
 
-def check_lengths(lengths: Tensor, sequences: int) -> None:
+def check_lengths(lengths: Tensor, sequences: int, device: torch.device) -> None:
     """Refuse lengths that can be seen to be wrong without reading them.
 
     Args:
-        lengths: to be [B] int64 on the CPU.
+        lengths: to be [B] int64 on the CPU or on the device of the input.
         sequences: B.
+        device: of the input.
 
     Raises:
         ValueError: they are something else.
     """
     if not isinstance(lengths, Tensor):
-        raise ValueError(f"lengths must be an int64 tensor on the CPU, got {type(lengths).__name__}")
-    if lengths.dtype != torch.int64 or lengths.device.type != "cpu":
-        raise ValueError(f"lengths must be int64 on the CPU, got {lengths.dtype} on {lengths.device}")
+        raise ValueError(f"lengths must be an int64 tensor, got {type(lengths).__name__}")
+    if lengths.dtype != torch.int64 or (lengths.device.type != "cpu" and lengths.device != device):
+        places = "the CPU" if device.type == "cpu" else f"the CPU or {device}"
+        raise ValueError(f"lengths must be int64 on {places}, got {lengths.dtype} on {lengths.device}")
     if lengths.shape != (sequences,):
         raise ValueError(f"lengths must hold one number for each of {sequences} sequences, got {list(lengths.shape)}")
 

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn import ragged
+from simlstm.rnn.device_layout import DeviceLayout
+from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.graph_layouts import (
     GraphLayout,
     PackedGraphLayout,
@@ -21,7 +23,7 @@ from simlstm.rnn.precision import in_dtype, product_dtype
 from simlstm.rnn.walk import PackedWalk
 
 # Runs one of the layers: which, its rows, their walk, and the initial states; returns y and the final states.
-RunOne = Callable[[int, Tensor, PackedWalk | WalkAtRuntime, States], tuple[Tensor, States]]
+RunOne = Callable[[int, Tensor, PackedWalk | DeviceWalk | WalkAtRuntime, States], tuple[Tensor, States]]
 Input = Tensor | PackedSequence | tuple[Tensor, Tensor]
 
 
@@ -66,22 +68,29 @@ class Recurrent(nn.RNNBase):
         """Return the width of each state, h first."""
         raise NotImplementedError
 
-    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk, states: States) -> tuple[Tensor, States]:
+    def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk, states: States) -> tuple[Tensor, States]:
         """Run one layer over packed rows.
 
         Args:
             layer: which of the L layers.
             x: [N, I], the input of this layer.
-            walk: the layout of the rows.
-            states: initial states [directions, B, width], sequences in packed order.
+            walk: the layout of the rows; a ``DeviceWalk`` only where ``_takes_lengths_on_device``.
+            states: initial states [directions, B, width], sequences in the walk's order.
 
         Returns:
             tuple: y [N, directions * P] and the final states, as ``states``.
         """
         raise NotImplementedError
 
-    def _operator(self) -> torch._ops.OpOverload | None:
-        """Return what one layer is in a graph; when None, torch.compile follows the recurrence step by step."""
+    def _takes_lengths_on_device(self) -> bool:
+        """Return whether ``_run_layer`` takes a ``DeviceWalk``."""
+        return False
+
+    def _operator(self, lengths: Tensor | None = None) -> torch._ops.OpOverload | None:
+        """Return what one layer over padded rows of given lengths is in a graph.
+
+        When None, torch.compile follows the recurrence step by step.
+        """
         return None
 
     def _forward(self, input: Input, states: Sequence[Tensor] | None) -> tuple[Tensor | PackedSequence, States]:
@@ -89,7 +98,7 @@ class Recurrent(nn.RNNBase):
 
         Args:
             input: a PackedSequence with data [N, I]; [T, B, I] ([B, T, I] when batch_first), alone or in a tuple with
-                lengths [B] int64 on the CPU; or [T, I].
+                lengths [B] int64 on the CPU or on the device of the input; or [T, I].
             states: initial states [L * directions, B, width], without B for [T, I]; zeros when None.
 
         Returns:
@@ -118,6 +127,8 @@ class Recurrent(nn.RNNBase):
         is_batched = self._is_batched(x, lengths)
         dtype = self._padded_dtype(x, states)
         if lengths is not None:
+            if lengths.device.type != "cpu" and x.numel() > 0 and self._takes_lengths_on_device():
+                return DeviceLayout(x, lengths, self.batch_first, dtype)
             return ragged.layout_of(x, lengths, self.batch_first, dtype)
         return PaddedLayout(x, self.batch_first, dtype) if is_batched else UnbatchedLayout(x, dtype)
 
@@ -138,7 +149,7 @@ class Recurrent(nn.RNNBase):
         is_batched = lengths is not None or x.dim() == 3
         self.check_input(x if is_batched else x.unsqueeze(1), None)
         if lengths is not None:
-            ragged.check_lengths(lengths, x.shape[0 if self.batch_first else 1])
+            ragged.check_lengths(lengths, x.shape[0 if self.batch_first else 1], x.device)
         return is_batched
 
     def _padded_dtype(self, x: Tensor, states: Sequence[Tensor] | None) -> torch.dtype:
@@ -175,11 +186,11 @@ class Recurrent(nn.RNNBase):
         return x, tuple(torch.cat(of_layers) for of_layers in zip(*final, strict=True))
 
     def _run_one(
-        self, layer: int, x: Tensor, walk: PackedWalk | WalkAtRuntime, states: States
+        self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk | WalkAtRuntime, states: States
     ) -> tuple[Tensor, States]:
-        if isinstance(walk, PackedWalk):
+        if not isinstance(walk, WalkAtRuntime):
             return self._run_layer(layer, x, walk, states)
-        operator = self._operator()
+        operator = self._operator(walk.lengths)
         assert operator is not None  # noqa: S101 - a graph layout is made for operators only
         y, *final = self._apply_operator(operator, layer, x, walk, states)
         return y, tuple(final)

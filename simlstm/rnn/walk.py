@@ -89,11 +89,24 @@ class PackedWalk:
     @cached_property
     def on_device(self) -> DeviceWalk:
         """The same layout in numbers on the device: one copy, for which the host does not wait."""
+        steps = len(self.batch_sizes)
+        if self.is_even:  # known without a copy, which a CUDA graph could not hold
+            return DeviceWalk(
+                offsets=torch.arange(steps, device=self.device) * self.sequences,
+                places=None,
+                lengths=torch.full((self.sequences,), steps, dtype=torch.int32, device=self.device),
+                rows=self.rows,
+                has_gaps=False,
+            )
         offsets, lengths = self._offset_and_length
         numbers = torch.cat([offsets, lengths])
         if self.device.type == "cuda":
+            if torch.cuda.is_current_stream_capturing():
+                raise RuntimeError(
+                    "a CUDA graph cannot hold lengths that the host knows: they would stay those of the capture; "
+                    "give (x, lengths) with lengths on the GPU"
+                )
             numbers = numbers.pin_memory().to(self.device, non_blocking=True)
-        steps = len(self.batch_sizes)
         return DeviceWalk(
             offsets=numbers[:steps],
             places=None,

@@ -169,7 +169,7 @@ def test_autocast_gives_its_dtype_as_padded_input_does():
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([3, 2], "lengths must be an int64 tensor on the CPU, got list"),
+        ([3, 2], "lengths must be an int64 tensor, got list"),
         (torch.tensor([3, 2], dtype=torch.int32), "lengths must be int64 on the CPU, got torch.int32 on cpu"),
         (torch.tensor([3, 2], device="meta"), "lengths must be int64 on the CPU, got torch.int64 on meta"),
         (torch.tensor([3]), r"lengths must hold one number for each of 2 sequences, got \[1\]"),

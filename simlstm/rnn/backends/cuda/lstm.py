@@ -48,7 +48,7 @@ def can_run(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeight
     )
 
 
-def is_split_finely(x: Tensor, sequences: int, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
+def is_cut_into_steps(x: Tensor, sequences: int, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
     """Return whether the recurrent weights do not fit onto the chip, so that each step is a launch of its own."""
     problem = problem_of(
         Recurrent([w.w_hh for w in weights]), sequences, Arithmetic.of(products), backward=False, keeps=False
@@ -185,7 +185,7 @@ def _differentiable(
     """Run the layer in operations that autograd follows; lengths that only the device knows are read."""
     if isinstance(walk, PackedWalk):
         return differentiable.lstm_layer(x, walk, h0, c0, weights)
-    return gaps.lstm_layer(x, walk, h0, c0, weights)
+    return gaps.lstm_layer(differentiable.lstm_layer, x, walk, h0, c0, weights)
 
 
 def _recurrent(weights: Sequence[DirectionWeights], products: torch.dtype) -> Recurrent:
