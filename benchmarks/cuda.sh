@@ -27,8 +27,8 @@ measure() { # seconds, name, arguments
     test "$status" -eq 0 || failed="$failed $name ($status)"
 }
 
-measure 290 rnn-cuda rnn
-measure 120 encode-cuda encode
+measure 290 rnn-cuda rnn --turns 10
+measure 120 encode-cuda encode --turns 10
 measure 50 train-float32-cuda train --config benchmarks/train-cuda.toml --dtype float32
 measure 50 train-bfloat16-cuda train --config benchmarks/train-cuda.toml --dtype bfloat16
 

@@ -53,6 +53,15 @@ def test_turns_last_as_long_as_asked_and_candidates_alternate():
     assert (timing.device.median_s, timing.host_s, timing.calls, timing.device.turns) == (1 / 3, 1 / 3, 3, 2)
 
 
+def test_a_call_that_is_a_turn_by_itself_runs_alone():
+    now = itertools.count()
+    accelerator = HostAccelerator(clock=lambda: next(now))
+    calls: list[int] = []
+    taken = take_turns(accelerator, {"a": calls.append}, turns=2, turn_seconds=0.1)
+    assert taken["a"].calls == 1
+    assert calls == [0, 1, 2, 3, 4, 5, 1, 2], "three to warm up, three to estimate, and one a turn"
+
+
 def test_short_calls_are_not_repeated_without_end_and_one_turn_is_refused():
     accelerator = HostAccelerator(clock=lambda: 0.0)
     assert take_turns(accelerator, {"a": lambda _: None}, turns=2)["a"].calls == 500
