@@ -39,14 +39,12 @@ def lstm_layer(
         return _on_packed_rows(differentiable.lstm_layer, x, walk, h0, c0, weights)
     products = product_dtype(x)
     if presence.serves(x):
-        from simlstm.rnn.backends.cuda import lstm as cuda  # needs triton
+        # Both need triton.
+        from simlstm.rnn.backends.cuda import lstm as cuda
+        from simlstm.rnn.backends.cuda import rival
 
         if cuda.can_run(x, h0, c0, weights, products):
-            if (
-                isinstance(walk, PackedWalk)
-                and cuda.is_cut_into_steps(x, walk.sequences, weights, products)
-                and stock.can_run(x, weights, products)
-            ):
+            if isinstance(walk, PackedWalk) and rival.is_faster(x, walk.sequences, weights, products):
                 return stock.lstm_layer(x, walk, h0, c0, weights, products)
             return cuda.lstm_layer(x, walk, h0, c0, weights, products)
     return _on_packed_rows(_lstm_layer, x, walk, h0, c0, weights, products)

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from simlstm.rnn.backends import differentiable, gaps
 from simlstm.rnn.backends.cuda.arithmetic import SUPPORTED, Arithmetic
-from simlstm.rnn.backends.cuda.launch import Kept, Recurrent, Wanted, aligned, backward, chip_of, forward, problem_of
-from simlstm.rnn.backends.cuda.plan import fits_at_once
+from simlstm.rnn.backends.cuda.launch import Kept, Recurrent, Wanted, aligned, backward, forward, problem_of
 from simlstm.rnn.backends.cuda.tuning import plan_for
 from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.plain_gradients import are_batched, are_operations_recorded, differentiable_gradients
@@ -46,14 +45,6 @@ def can_run(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeight
             for tensor, shape in _shapes(w, gates, x.shape[1])
         )
     )
-
-
-def is_cut_into_steps(x: Tensor, sequences: int, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
-    """Return whether the recurrent weights do not fit onto the chip, so that each step is a launch of its own."""
-    problem = problem_of(
-        Recurrent([w.w_hh for w in weights]), sequences, Arithmetic.of(products), backward=False, keeps=False
-    )
-    return not fits_at_once(problem, chip_of(x.device))
 
 
 def lstm_layer(

@@ -147,6 +147,9 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
         sizes = tuple(size for size in (16, 32, 64) if size <= largest)
         ordered = _ordered(sizes, problem, chip, slices(problem.hidden_size, units))
         plans += [Plan("split", size, units, 0, 8 if units >= 32 else 4, at_once=True) for size in ordered[:2]]
+    if plans and problem.sequences >= 1024 and problem.hidden_size >= 256:
+        # So many rows keep the chip busy with products: weights may as well pass by, if the blocks are larger for it.
+        plans += [Plan("split", 128, 32, 64, 8, at_once=True), Plan("split", 64, 64, 64, 8, at_once=True)]
     return plans
 
 

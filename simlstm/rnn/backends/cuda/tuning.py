@@ -1,19 +1,15 @@
 """Which plan is fastest for a problem: measured once on each kind of device, and kept on disk."""
 
-import hashlib
-import json
 import logging
-import os
 import threading
 from dataclasses import asdict, replace
-from functools import cache
-from pathlib import Path
 from statistics import median
 
 import torch
 import triton
 from torch import Tensor
 
+from simlstm.rnn.backends.cuda import notebook
 from simlstm.rnn.backends.cuda.arithmetic import Arithmetic
 from simlstm.rnn.backends.cuda.launch import Kept, Recurrent, Wanted, backward, chip_of, forward
 from simlstm.rnn.backends.cuda.plan import Plan, Problem, candidates, power_of_two
@@ -21,9 +17,6 @@ from simlstm.rnn.backends.cuda.stopwatch import seconds_of
 from simlstm.rnn.device_walk import DeviceWalk
 
 logger = logging.getLogger(__name__)
-
-SWITCH = "SIMLSTM_CUDA_TUNING"
-FOLDER = "SIMLSTM_CACHE"
 
 _SMALLEST, _LARGEST = 16, 4096  # beyond, more sequences are more of the same
 _STEPS = 12
@@ -48,23 +41,23 @@ def plan_for(problem: Problem, device: torch.device) -> Plan:
     Raises:
         ValueError: SIMLSTM_CUDA_TUNING is neither auto nor off.
     """
-    problem = _coarse(problem)
-    key = (_kind_of(device), _name(problem))
+    problem = coarse(problem)
+    key = (notebook.kind_of(device), name_of(problem))
     plan = _chosen.get(key)
     if plan is not None:
         return plan
     plans = candidates(problem, chip_of(device))
-    if len(plans) == 1 or device.type != "cuda" or _is_off():
+    if len(plans) == 1 or not notebook.is_open(device):
         return plans[0]
     with _lock:
         if key not in _chosen:
-            stored = _stored(device)
-            found = stored.get(key[1])
-            if found not in plans:
+            noted = notebook.read(device).get(key[1])
+            found = next((plan for plan in plans if plan.describe() == noted), None)
+            if found is None:
                 if torch.cuda.is_current_stream_capturing():
                     return plans[0]
                 found = tune(problem, device)
-                _store(device, _stored(device) | {key[1]: found})
+                notebook.add(device, key[1], found.describe())
             _chosen[key] = found
         return _chosen[key]
 
@@ -134,56 +127,11 @@ class _Call:
         forward(self._gates, None, self._walk, self._recurrent, None, self._arithmetic, self._plan, wanted)
 
 
-def _coarse(problem: Problem) -> Problem:
+def coarse(problem: Problem) -> Problem:
+    """Return a problem of about the same size, for which measurements serve many."""
     return replace(problem, sequences=min(_LARGEST, power_of_two(max(_SMALLEST, problem.sequences))))
 
 
-def _is_off() -> bool:
-    setting = os.environ.get(SWITCH, "auto")
-    if setting not in ("auto", "off"):
-        raise ValueError(f"{SWITCH} must be auto or off, got {setting!r}")
-    return setting == "off"
-
-
-def _name(problem: Problem) -> str:
+def name_of(problem: Problem) -> str:
+    """Return the name that measurements of a problem are kept under."""
     return ",".join(f"{name}={value}" for name, value in asdict(problem).items())
-
-
-@cache
-def _kind_of(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-@cache
-def _sources() -> str:
-    """Return a digest of what a measurement follows from: the kernels, and who compiles them."""
-    digest = hashlib.sha256(triton.__version__.encode())
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _file(device: torch.device) -> Path:
-    home = os.environ.get(FOLDER) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simlstm"
-    kind = "".join(letter if letter.isalnum() else "-" for letter in _kind_of(device))
-    return Path(home) / f"plans-{kind}-{_sources()}.json"
-
-
-def _stored(device: torch.device) -> dict[str, Plan]:
-    try:
-        content = json.loads(_file(device).read_text("utf-8"))
-        return {name: Plan(**plan) for name, plan in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # nothing there, or nothing of ours: measure again
-        return {}
-
-
-def _store(device: torch.device, plans: dict[str, Plan]) -> None:
-    file = _file(device)
-    text = json.dumps({name: plan.describe() for name, plan in plans.items()}, indent=1)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(text, "utf-8")
-        temporary.replace(file)
-    except OSError as error:
-        logger.warning("measured plans cannot be kept in %s: %s", file, error)
