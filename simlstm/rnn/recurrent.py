@@ -160,15 +160,17 @@ class Recurrent(nn.RNNBase):
     def _initial_states(self, layout: Layout | GraphLayout, states: Sequence[Tensor] | None) -> States:
         count, x = self.num_layers * (2 if self.bidirectional else 1), layout.rows
         sizes = [(count, layout.sequences, width) for width in self._state_widths()]
+        # On CUDA, autocast gives the whole of torch's layer its dtype, states and results too.
+        dtype = product_dtype(x) if x.is_cuda else None
         if states is None:
-            return tuple(x.new_zeros(size) for size in sizes)
+            return tuple(x.new_zeros(size, dtype=dtype) for size in sizes)
         names = ["hidden"] if len(sizes) == 1 else [f"hidden[{index}]" for index in range(len(sizes))]
         for state, name, size in zip(states, names, sizes, strict=True):
             self.check_hidden_size(state, size, f"Expected {name} size {{}}, got {{}}")
         for state, name in zip(states, names, strict=True):
             if product_dtype(state) != product_dtype(x):
                 raise RuntimeError(f"{name} must have the input's dtype {x.dtype}, got {state.dtype}")
-        return tuple(states)
+        return tuple(states) if dtype is None else tuple(in_dtype(state, dtype) for state in states)
 
     def _run(self, layout: Layout | GraphLayout, initial: States, run_one: RunOne) -> tuple[Tensor, States]:
         """Run the stacked layers over a layout's rows; return the last one's y and the final states of all."""
