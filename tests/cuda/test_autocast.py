@@ -26,5 +26,5 @@ def test_dtypes_are_torchs(dtype, form, given):
     y, found = (result.data if form == "packed" else result for result in (y, found))
     assert found.dtype == y.dtype == dtype
     assert [state.dtype for state in found_states] == [state.dtype for state in states]
-    # Both round h and the weights to 16 bits: half a unit in the last place, 2**-9, of values below 1, at each of 4 steps.
+    # Both round h and the weights to 16 bits: half a unit in the last place, 2**-9 of values below 1, at each step.
     torch.testing.assert_close(found, y, rtol=0, atol=0.02)

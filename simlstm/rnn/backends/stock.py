@@ -15,8 +15,8 @@ from simlstm.rnn.weights import DirectionWeights, by_direction
 
 
 def can_run(x: Tensor, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
-    """Return whether torch's operator is cuDNN for this call, and takes it."""
-    return torch.backends.cudnn.is_acceptable(x.to(products)) and weights[0].w_hr is None  # type: ignore[no-untyped-call]
+    """Return whether torch's operator is cuDNN for this call: which dtypes it takes differs between versions of torch."""
+    return weights[0].w_hr is None and torch.cudnn_is_acceptable(x.new_empty(1, dtype=products))
 
 
 def lstm_layer(

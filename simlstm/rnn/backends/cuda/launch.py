@@ -226,7 +226,7 @@ def backward(
 
 def aligned(tensor: Tensor) -> Tensor:
     """Return a tensor as the kernels take it: contiguous, at an address of 16 bytes, so that one form is compiled."""
-    tensor = tensor.contiguous()
+    tensor = tensor.resolve_neg().contiguous()
     return tensor if tensor.data_ptr() % 16 == 0 else tensor.clone()
 
 
