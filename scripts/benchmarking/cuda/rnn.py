@@ -115,4 +115,4 @@ def _steps(accelerator: Accelerator, plan: LayerPlan, shape: Shape) -> list[Step
 
 def _taken_by_cudnn(device: torch.device, dtype: str) -> bool:
     sample = torch.empty(1, device=device, dtype=DTYPES[dtype])
-    return bool(torch.backends.cudnn.is_acceptable(sample))  # type: ignore[no-untyped-call]
+    return torch.cudnn_is_acceptable(sample)

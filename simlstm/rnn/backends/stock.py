@@ -15,7 +15,7 @@ from simlstm.rnn.weights import DirectionWeights, by_direction
 
 
 def can_run(x: Tensor, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
-    """Return whether torch's operator is cuDNN for this call: which dtypes it takes differs between versions of torch."""
+    """Return whether torch's operator is cuDNN for this call: which dtypes that takes depends on torch's version."""
     return weights[0].w_hr is None and torch.cudnn_is_acceptable(x.new_empty(1, dtype=products))
 
 
