@@ -29,6 +29,11 @@ def is_open(device: torch.device) -> bool:
     return setting == "auto" and device.type == "cuda"
 
 
+def may_measure(device: torch.device) -> bool:
+    """Return whether something can be measured now: not while a CUDA graph is captured."""
+    return device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
+
+
 def read(device: torch.device) -> dict[str, Any]:
     """Return what is known of a device, by name; nothing when there is no file, or none of ours."""
     try:

@@ -11,6 +11,8 @@ import torch
 
 # What the weights of a program may take of a multiprocessor's 227 KiB, so that h and the results of a step fit beside.
 _RESIDENT_BYTES = 160 * 1024
+_SHARED_BYTES = 227 * 1024
+_SHARED_EXTRA = 4 * 1024
 _SMALLEST_BLOCK = 16  # a matrix instruction has 16 rows; Triton takes no fewer
 
 
@@ -123,10 +125,15 @@ def _whole(problem: Problem, chip: Chip) -> list[Plan]:
         return []  # multiplied without tensor cores, a product of all units is too much code
     if 4 * block * block * problem.products.itemsize > _RESIDENT_BYTES:
         return []
-    # With 32 sequences and 128 units the registers are full; see the table in README.md.
-    sizes = (16, 32) if block >= 128 else (16, 32, 64)
-    warps = 8 if block >= 64 else 4
-    return [Plan("whole", size, block, 0, warps, at_once=True) for size in _ordered(sizes, problem, chip, 1)]
+    if block >= 128:
+        # 32 sequences spill some forty registers in training: only a measurement may choose them.
+        return [Plan("whole", size, block, 0, 8, at_once=True) for size in (16, 32)]
+    # 64 sequences spill in the backward pass when it has 64 units, 32 do with four warps.
+    sizes = (16, 32) if problem.backward and block == 64 else (16, 32, 64)
+    return [
+        Plan("whole", size, block, 0, 8 if size * block >= 2048 else 4, at_once=True)
+        for size in _ordered(sizes, problem, chip, 1)
+    ]
 
 
 def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
@@ -142,15 +149,36 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
             continue
         if problem.hidden_size <= units // 2:
             continue
-        # The backward pass holds more: 64 sequences of 64 units no longer fit into the registers.
-        largest = 64 if units <= 32 or not problem.backward else 32
-        sizes = tuple(size for size in (16, 32, 64) if size <= largest)
-        ordered = _ordered(sizes, problem, chip, slices(problem.hidden_size, units))
-        plans += [Plan("split", size, units, 0, 8 if units >= 32 else 4, at_once=True) for size in ordered[:2]]
+        tiles = {
+            size: warps
+            for size, warps in _tiles(units, problem.hidden_size, backward=problem.backward).items()
+            if _shared_bytes(size, units, k, problem) <= _SHARED_BYTES
+        }
+        ordered = _ordered(tuple(tiles), problem, chip, slices(problem.hidden_size, units))
+        plans += [Plan("split", size, units, 0, tiles[size], at_once=True) for size in ordered[:2]]
     if plans and problem.sequences >= 1024 and problem.hidden_size >= 256:
         # So many rows keep the chip busy with products: weights may as well pass by, if the blocks are larger for it.
         plans += [Plan("split", 128, 32, 64, 8, at_once=True), Plan("split", 64, 64, 64, 8, at_once=True)]
     return plans
+
+
+def _tiles(units: int, hidden_size: int, *, backward: bool) -> dict[int, int]:
+    """Return the block sizes that "split" may take with so many units, and the warps of each.
+
+    Read off the compiler's results for compute capability 9.0 (benchmarks/README.md): these spill no registers, or a
+    few. 64 rows, which are multiplied by a group of warps at a time, spill in the backward pass, and forward when the
+    weights are in two parts or very long. Of 32 rows and 32 units or fewer, every warp computes parts of the others.
+    """
+    tiles = {16: 2 if units == _SMALLEST_BLOCK and not backward else 4 if units <= 32 else 8, 32: 8}
+    if not backward and resident_parts(hidden_size)[1] == 0:
+        tiles[64] = 8
+    return tiles
+
+
+def _shared_bytes(block_sequences: int, units: int, k: int, problem: Problem) -> int:
+    """Return what the compiler takes at most: weights, the operand of a step, and room to turn results around."""
+    items = (4 * units + block_sequences) * k + block_sequences * units
+    return items * problem.products.itemsize + _SHARED_EXTRA
 
 
 def _streamed(problem: Problem, *, at_once: bool) -> Plan:
