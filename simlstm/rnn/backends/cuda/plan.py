@@ -132,7 +132,7 @@ def _whole(problem: Problem, chip: Chip) -> list[Plan]:
     sizes = (16, 32) if problem.backward and block == 64 else (16, 32, 64)
     return [
         Plan("whole", size, block, 0, 8 if size * block >= 2048 else 4, at_once=True)
-        for size in _ordered(sizes, problem, chip, 1)
+        for size in _ordered(sizes, problem, chip, 1)[:2]
     ]
 
 
@@ -155,7 +155,9 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
             if _shared_bytes(size, units, k, problem) <= _SHARED_BYTES
         }
         ordered = _ordered(tuple(tiles), problem, chip, slices(problem.hidden_size, units))
-        plans += [Plan("split", size, units, 0, tiles[size], at_once=True) for size in ordered[:2]]
+        # Each candidate costs seconds of compiling: of fewer units, only the likeliest takes part.
+        chosen = ordered[: 1 if plans else 2]
+        plans += [Plan("split", size, units, 0, tiles[size], at_once=True) for size in chosen]
     if plans and problem.sequences >= 1024 and problem.hidden_size >= 256:
         # So many rows keep the chip busy with products: weights may as well pass by, if the blocks are larger for it.
         plans += [Plan("split", 128, 32, 64, 8, at_once=True), Plan("split", 64, 64, 64, 8, at_once=True)]
