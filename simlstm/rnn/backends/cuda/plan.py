@@ -142,7 +142,7 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
         together = slices(problem.hidden_size, plan.block_units) * problem.directions
         return [plan] if together <= chip.multiprocessors else []
     k = sum(resident_parts(problem.hidden_size))
-    plans = []
+    plans: list[Plan] = []
     for units in (64, 32, 16):
         together = slices(problem.hidden_size, units) * problem.directions
         if 4 * k * units * problem.products.itemsize > _RESIDENT_BYTES or together > chip.multiprocessors:
