@@ -1,5 +1,6 @@
 """Any number of tokenized texts through an encoder: nothing twice, and in batches of like length."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain
 from operator import index
@@ -10,9 +11,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.data.batching import pack
+from simlstm.models.arrivals import Arrival, Arrivals
 
 # A batch may be small in texts and still large: what is kept for each token bounds the memory.
 _TOKENS_AT_ONCE = 65_536
+# Batches that a GPU may have before it while the host prepares the next one and puts earlier results into place.
+_AWAITED = 2
 
 
 def encode_batches(
@@ -30,8 +34,12 @@ def encode_batches(
     are checked, 8 bytes more), and what is computed for one batch: at most ``batch_size`` texts, and 65,536 tokens
     unless one text alone has more.
 
+    What is computed on CUDA is awaited late: while the host prepares a batch, the one before is computed, and the
+    vectors of that before it are copied into pinned memory. So three of them are there at once.
+
     Args:
-        encode: From packed int64 ids of B texts, without a permutation, to their embeddings [B, D].
+        encode: From packed int64 ids of B texts on the CPU, without a permutation, to their embeddings [B, D] on any
+            device, which it does not write into again.
         token_ids: Ids of each text; at least one id each, an integer of any type (with ``__index__``).
         vocabulary_size: Number of ids, from 0.
         output_size: Width D of an embedding.
@@ -58,10 +66,19 @@ def encode_batches(
     _check_ids(distinct, vocabulary_size, first_places)
     embeddings = torch.empty(len(sources), output_size, dtype=torch.float32, device="cpu")
     rows = embeddings.numpy()  # NumPy copies in this thread; torch would wait for all of its own
+    arrivals = Arrivals()
+    awaited: deque[tuple[list[tuple[int, ...]], Arrival]] = deque()
+
+    def settle(most_awaited: int) -> None:
+        while awaited and (len(awaited) > most_awaited or awaited[0][1].copied is None):
+            batch, arrival = awaited.popleft()
+            rows[[first_places[ids] for ids in batch]] = arrival.wait()
+
     for batch in _batches(distinct, batch_size):
         data, batch_sizes, *_ = pack(batch)  # longest first already: no permutation is left
-        vectors = encode(PackedSequence(data, batch_sizes))
-        rows[[first_places[ids] for ids in batch]] = vectors.to("cpu", torch.float32).numpy()
+        awaited.append((batch, arrivals.of(encode(PackedSequence(data, batch_sizes)))))
+        settle(_AWAITED)
+    settle(0)
     if len(distinct) < len(sources):
         repeats = [place for place, source in enumerate(sources) if place != source]
         rows[repeats] = rows[[sources[place] for place in repeats]]

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch.nn.utils.rnn import unpack_sequence
 
 from simlstm.models import batches
+from simlstm.models.arrivals import Arrival
 from simlstm.models.batches import encode_batches
 
 
@@ -63,6 +65,31 @@ def test_a_batch_holds_so_many_tokens_unless_one_text_has_more(monkeypatch):
     ids = [[1] * 25, [1] * 10, [1] * 6, [1] * 5, [2] * 5, [1] * 3, [2] * 3, [1], [2], [3], [4], [5]]
     sizes = [[len(text) for text in batch] for batch in encode(ids)]
     assert sizes == [[25], [10], [6], [5, 5], [3, 3, 1, 1], [1, 1, 1]]
+
+
+class Late:
+    """Results that arrive when they are waited for, as those of a GPU do; counts what is under way."""
+
+    def __init__(self):
+        self.under_way = self.most_under_way = 0
+
+    def of(self, result):
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        host = torch.full(result.shape, torch.nan)
+
+        def arrive():
+            self.under_way -= 1
+            host.copy_(result)
+
+        return Arrival(host, SimpleNamespace(synchronize=arrive))
+
+
+def test_results_that_come_late_end_in_their_places(monkeypatch):
+    late = Late()
+    monkeypatch.setattr(batches, "Arrivals", lambda: late)
+    assert len(encode([*drawn(50), *drawn(9)])) == 13
+    assert (late.under_way, late.most_under_way) == (0, 3), "all were awaited, and not one after the other"
 
 
 def test_arrays_are_taken_too():
