@@ -47,7 +47,7 @@ def fold_layers(recurrent: LSTM, precision: Precision, backend: Backend) -> list
     """Copy the weights of a recurrent module, layer by layer.
 
     Args:
-        recurrent: Float32, on the CPU, without projection; its parameters are of the shapes that its settings name.
+        recurrent: Float32, on one device, without projection; its parameters are of the shapes that its settings name.
         precision: Of the products with h.
         backend: What is to compute the recurrence.
     """
@@ -91,6 +91,8 @@ class GateTable:
 class GatesOnDemand:
     """The gates of the tokens that a batch holds, computed once each, for a vocabulary whose table would be too large.
 
+    On a GPU, the host waits for each batch: it has to know how many tokens there are before it can go on.
+
     Attributes:
         layer: The first layer.
         embedding: float32 [V, I].
@@ -105,19 +107,21 @@ class GatesOnDemand:
         return self.layer.fold(self.embedding.index_select(0, distinct)), rows
 
 
-def fold_vocabulary(layer: FoldedLayer, embedding: Tensor, *, table_bytes: int) -> TokenGates:
+def fold_vocabulary(layer: FoldedLayer, embedding: Tensor, *, table_bytes: int, has_guard: bool = False) -> TokenGates:
     """Fold an embedding table through the input weights of the first layer.
 
     Args:
         layer: The first layer.
         embedding: float32 [V, I]; not shared with the result.
         table_bytes: Largest table; a larger one is not made.
+        has_guard: Whether a table has one row more, of NaN, for ids that nobody has looked at and that are none.
     """
     width = layer.fold(embedding[:1])
     if len(embedding) * width.shape[1] * width.element_size() > table_bytes:
         return GatesOnDemand(layer, embedding.detach().clone())
-    table = width.new_empty(len(embedding), width.shape[1])
+    table = width.new_full((len(embedding) + has_guard, width.shape[1]), torch.nan)
     for start in range(0, len(embedding), _ROWS_FOLDED_AT_ONCE):
         rows = slice(start, start + _ROWS_FOLDED_AT_ONCE)
-        table[rows] = layer.fold(embedding[rows])
+        folded = layer.fold(embedding[rows])
+        table[start : start + len(folded)] = folded
     return GateTable(table)

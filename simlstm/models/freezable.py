@@ -90,12 +90,15 @@ def _changed_setting(encoder: SentenceEncoder) -> str | None:
 
 
 def _changed_parameter(encoder: SentenceEncoder) -> str | None:
+    place = encoder.embedding.weight.device
     for name, value, shape in read_parameters(encoder):
         # A tensor that is no parameter follows no rule: neither load_state_dict nor an optimizer knows it.
         if type(value) is not nn.Parameter:
             return f"{_path(name)} is a {_qualified(type(value))}; allowed: {_qualified(nn.Parameter)}"
-        if value.device.type != "cpu" or value.dtype != torch.float32:
-            return f"{_path(name)} is {value.dtype} on {value.device}; allowed: torch.float32 on cpu"
+        if value.device.type not in ("cpu", "cuda") or value.dtype != torch.float32:
+            return f"{_path(name)} is {value.dtype} on {value.device}; allowed: torch.float32 on cpu or cuda"
+        if value.device != place:
+            return f"{_path(name)} is on {value.device}; allowed: {place}, where encoder.embedding.weight is"
         if value.shape != shape:
             return f"{_path(name)} has shape {list(value.shape)}; allowed: {list(shape)}"
     return None

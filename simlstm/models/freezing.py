@@ -11,7 +11,7 @@ from simlstm.models.encoder import SentenceEncoder
 from simlstm.models.freezable import has_global_hooks, obstacle, obstacle_but_values
 from simlstm.models.frozen import FrozenEncoder
 from simlstm.models.frozen_parameters import read_parameters
-from simlstm.rnn.frozen import PRECISIONS, Precision, frozen_backend
+from simlstm.rnn.frozen import PRECISIONS, Precision, frozen_backend, frozen_backend_on_cuda
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,9 @@ class FreshEncoder:
 
         Returns:
             None when the encoder cannot be frozen (see ``simlstm.models.freezable``), and is to be used itself.
+
+        Raises:
+            ValueError: If the precision is int8 and the encoder is on CUDA.
         """
         watched = self._watch.watched
         if self._frozen is not None and not watched and not has_global_hooks():
@@ -94,7 +97,9 @@ class FreshEncoder:
         """Name what computes an encoder: the backend of its frozen form, "live" when it cannot be frozen."""
         if self._frozen is not None and not self._watch.watched and not has_global_hooks():
             return self._frozen.backend
-        return "live" if obstacle(encoder) else frozen_backend()
+        if obstacle(encoder):
+            return "live"
+        return frozen_backend_on_cuda() if encoder.embedding.weight.is_cuda else frozen_backend()
 
 
 def _settings(encoder: SentenceEncoder) -> tuple[object, ...]:
@@ -117,5 +122,8 @@ def _is_content(content: _Content, encoder: SentenceEncoder) -> bool:
     return (
         content.settings == _settings(encoder)
         and content.tensors.keys() == tensors.keys()
-        and all(torch.equal(copy, tensors[name]) for name, copy in content.tensors.items())
+        and all(
+            copy.device == tensors[name].device and torch.equal(copy, tensors[name])
+            for name, copy in content.tensors.items()
+        )
     )

@@ -22,7 +22,7 @@ from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.weights import dump_weights
-from simlstm.rnn.frozen import Precision
+from simlstm.rnn.frozen import Precision, default_precision
 from simlstm.text.tokenizer import Tokenization, Tokenizer
 
 
@@ -68,7 +68,7 @@ class SimilarityModel:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, device: str | torch.device | None = None, dtype: Precision = "float32"
+        cls, folder: str | Path, *, device: str | torch.device | None = None, dtype: Precision | None = None
     ) -> Self:
         """Load a checkpoint folder, and freeze its encoder when it is first used.
 
@@ -102,20 +102,23 @@ class SimilarityModel:
         )
         return loaded.freeze(dtype, watched=False)  # nobody else has seen it
 
-    def freeze(self, dtype: Precision = "float32", *, watched: bool = True) -> Self:
+    def freeze(self, dtype: Precision | None = None, *, watched: bool = True) -> Self:
         """Compute embeddings with a frozen encoder from now on, built when it is first needed; returns itself.
 
-        An encoder that cannot be frozen (on CUDA, in float64, with NaN, replaced parts or hooks) computes as it is.
+        An encoder that cannot be frozen (in float64, with NaN, replaced parts or hooks) computes as it is.
 
         Args:
-            dtype: Arithmetic of the encoder: "float32", "bfloat16", or "int8" for the recurrent weights.
+            dtype: Arithmetic of the encoder: "float32", "bfloat16", or "int8" for the recurrent weights, on the CPU
+                only. None takes float32 on the CPU, and bfloat16 when the model is on CUDA now.
             watched: Whether each call compares all weights with those frozen, once somebody else may hold the model:
                 6.5 ms for 30,000 tokens and hidden size 256, beside 0.3 ms for a sentence (0.9 in the trainable
                 encoder). False promises that they do not change until ``freeze`` is called or ``model`` read again.
 
         Raises:
-            ValueError: If the dtype is not known. Int8 is refused when it is used, if the encoder cannot be frozen.
+            ValueError: If the dtype is not known. Int8 is refused when it is used, if the encoder is on CUDA or cannot
+                be frozen.
         """
+        dtype = default_precision(self.device) if dtype is None else dtype
         watch = self._watch if watched else Watch(watched=False)  # one's own: copies have promised nothing
         self._fresh, self._precision, self._watch = FreshEncoder(dtype, watch), dtype, watch
         return self
@@ -156,7 +159,7 @@ class SimilarityModel:
 
     @property
     def backend(self) -> str:
-        """What computes embeddings: "native" or "torch" for a frozen encoder, "live" for the trainable one."""
+        """What computes embeddings: "native", "cuda" or "torch" for a frozen encoder, "live" for the trainable one."""
         return "live" if self._fresh is None else self._fresh.backend(self._model.encoder)
 
     @property

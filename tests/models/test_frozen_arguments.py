@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.data.batching import pack
 from simlstm.models.frozen import FrozenEncoder
-from simlstm.rnn.frozen import freeze_layer
+from simlstm.rnn.backends.cuda import presence
+from simlstm.rnn.frozen import default_precision, freeze_layer
 from tests.models.frozen_cases import BACKENDS, TOLERANCE, build, sentences
 
 IDS = sentences(20)
@@ -80,6 +81,18 @@ def test_a_backend_that_there_is_not_is_refused():
         FrozenEncoder.from_encoder(build(), backend="banana")
     with pytest.raises(ValueError, match="backend must be native or torch, got ''"):
         freeze_layer([torch.zeros(4, 1)], "float32", "")
+
+
+@pytest.mark.skipif(presence.is_interpreted(), reason="under Triton's interpreter, the cuda backend takes CPU tensors")
+def test_the_backend_of_another_device_is_refused():
+    with pytest.raises(ValueError, match="backend must be native or torch, got 'cuda' for weights on cpu"):
+        FrozenEncoder.from_encoder(build(), backend="cuda")
+
+
+def test_the_default_precision_is_that_of_the_device():
+    assert FrozenEncoder.from_encoder(build()).precision == "float32"
+    assert default_precision(torch.device("cpu")) == "float32"
+    assert default_precision(torch.device("cuda", 1)) == "bfloat16"
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])

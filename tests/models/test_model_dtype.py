@@ -29,6 +29,20 @@ def test_a_loaded_model_computes_in_the_dtype_asked_for(folder, dtype):
     assert torch.equal(again.encode(TEXTS, convert_to_tensor=True), expected)
 
 
+def test_no_dtype_is_float32_on_the_cpu(folder, make_model):
+    for model in (SimilarityModel.from_pretrained(folder, device="cpu"), make_model().freeze()):
+        assert model.dtype == "float32"
+
+
+def test_a_frozen_model_that_moves_is_frozen_anew_or_not_at_all(make_model):
+    model = make_model().freeze()
+    expected = model.encode(TEXTS)
+    model.model.to("meta")
+    assert model.backend == "live"
+    model.model.to_empty(device="cpu").load_state_dict(make_model().model.state_dict())
+    assert np.array_equal(model.encode(TEXTS), expected)
+
+
 def test_int8_is_refused_where_there_is_none(make_model):
     model = make_model().freeze("int8")
     model.model.encoder.recurrent = nn.LSTM(7, 5, bidirectional=True)
