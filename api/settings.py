@@ -26,7 +26,10 @@ class Settings(BaseSettings):
         default=None, min_length=1, max_length=200, description="name that clients use; default: the folder's name"
     )
     device: str | None = Field(default=None, description="torch device; default: CUDA when there is one, else the CPU")
-    dtype: Precision = Field(default="float32", description="arithmetic of the encoder; int8 on the CPU only")
+    dtype: Precision | None = Field(
+        default=None,
+        description="arithmetic of the encoder, int8 on the CPU only; default: bfloat16 on CUDA, float32 on the CPU",
+    )
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="threads of the model; default: torch's choice"
     )

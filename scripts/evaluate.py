@@ -33,7 +33,10 @@ def main(
     train: Annotated[list[str] | None, typer.Option(help="Count what --data shares with this source; repeat.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Sentences encoded at once.")] = 256,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = "auto",
-    dtype: Annotated[Precision, typer.Option(help="Arithmetic of the encoder; int8 on the CPU only.")] = "float32",
+    dtype: Annotated[
+        Precision | None,
+        typer.Option(help="Arithmetic of the encoder; int8 on the CPU only. Default: bfloat16 on CUDA, else float32."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of one operation.")] = None,
 ) -> None:
     """Measure the pair head's score and the plain cosine; the checkpoint's own threshold decides about matches.

@@ -25,7 +25,10 @@ def main(
     batch_size: Annotated[int, typer.Option(min=1, help="Sentences encoded at once.")] = 256,
     chunk_size: Annotated[int, typer.Option(min=1, help="Rows in memory at once.")] = 8192,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto.")] = "auto",
-    dtype: Annotated[Precision, typer.Option(help="Arithmetic of the encoder; int8 on the CPU only.")] = "float32",
+    dtype: Annotated[
+        Precision | None,
+        typer.Option(help="Arithmetic of the encoder; int8 on the CPU only. Default: bfloat16 on CUDA, else float32."),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of one operation.")] = None,
 ) -> None:
     """Copy pairs and add score, probability, is_match and truncated; the output appears only when it is whole."""

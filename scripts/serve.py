@@ -35,8 +35,12 @@ def main(
         str | None, Option(envvar="SIMLSTM_DEVICE", help="Torch device. Default: CUDA when there is one, else the CPU.")
     ] = None,
     dtype: Annotated[
-        Precision, Option(envvar="SIMLSTM_DTYPE", help="Arithmetic of the encoder; int8 on the CPU only.")
-    ] = "float32",
+        Precision | None,
+        Option(
+            envvar="SIMLSTM_DTYPE",
+            help="Arithmetic of the encoder; int8 on the CPU only. Default: bfloat16 on CUDA, float32 on the CPU.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, Option(envvar="SIMLSTM_THREADS", min=1, help="Threads of the model. Default: torch decides.")
     ] = None,

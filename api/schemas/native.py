@@ -137,7 +137,9 @@ class InfoResponse(BaseModel):
     default_deadline_ms: int
     max_deadline_ms: int
     device: str
-    backend: str = Field(description="what computes the embeddings: native or torch for a frozen encoder, else live")
+    backend: str = Field(
+        description="what computes the embeddings: native, cuda or torch for a frozen encoder, else live"
+    )
     score: ScoreInfo
     metrics: dict[str, object] = Field(description="quality measured when the checkpoint was made")
 
