@@ -36,6 +36,7 @@ CASES = [
     ("inference", "float16", 300),
     ("backward", "tf32", 128),
     ("training", "float32", 100),
+    ("inference", "float32", 5),
 ]
 # In the cases above no register is spilled by the versions of Triton that they were tried with; another version may
 # place some differently. Spilling that would be felt begins at dozens.

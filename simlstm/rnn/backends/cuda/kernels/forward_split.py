@@ -157,7 +157,8 @@ def forward_split(
                         a_g = product(h, w_g_rest, a_g, PRECISION)
                         a_o = product(h, w_o_rest, a_o, PRECISION)
                 else:
-                    for start_of_k in tl.range(0, HIDDEN, BLOCK_K, num_stages=2):
+                    # Never a single pass: Triton 3.9 would unroll it, and stop the process over float32 (an assertion).
+                    for start_of_k in tl.range(0, max(HIDDEN, BLOCK_K + 1), BLOCK_K, num_stages=2):
                         k_now = start_of_k + tl.arange(0, BLOCK_K)
                         h = tl.load(
                             before + state + k_now[None, :],
