@@ -126,6 +126,8 @@ class FrozenEncoder:
                 on_device = DeviceEncoder(
                     layers, gates, pooling, projection, normalize=encoder.normalize, device=device
                 )
+        if device.type == "cuda":
+            torch.cuda.current_stream(device).synchronize()  # whoever computes in another stream finds it all there
         return cls(
             precision=precision,
             backend=backend,

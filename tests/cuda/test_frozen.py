@@ -155,7 +155,7 @@ def test_the_host_does_not_wait(monkeypatch, most, shape, on_device):
     frozen(tokens)
     with refused_waiting():
         result = frozen(tokens)
-    assert torch.equal(result, expected)
+    assert_close(result, expected.cpu(), TOLERANCE["bfloat16"])
 
 
 @pytest.mark.parametrize("most", [device_encoder.MOST, Size(0, 0, 0)])
@@ -173,7 +173,7 @@ def test_unseen_ids_that_are_none_make_their_sentence_nan_and_no_other(monkeypat
             is_nan = [number == sentence for number in range(3)]
             assert result.isnan().all(1).tolist() == result.isnan().any(1).tolist() == is_nan
             others = [number for number in range(3) if number != sentence]
-            torch.testing.assert_close(result[others], expected[others], rtol=0, atol=1e-6)
+            torch.testing.assert_close(result[others], expected[others], rtol=0, atol=1e-5)
         with pytest.raises(ValueError, match=r"ids in 0\.\.49, got"):
             frozen(pack(changed))
 
