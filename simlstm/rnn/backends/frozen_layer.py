@@ -30,7 +30,7 @@ class FrozenLayer(Protocol):
     It is made from ``w_hh``, for each direction float32 [4H, H] with gates in torch's order, and a precision: that of
     the products with h. bfloat16: weights and h are rounded, sums are float32. int8: each output channel of the weights
     has its own symmetric scale, h the fixed step 1/127 (|h| < 1 always), sums are exact integers. The cell state is
-    float32 always.
+    float32 always. A backend without a kernel for a precision refuses it with a ValueError.
     """
 
     def fold(self, rows: Tensor, w_ih: Sequence[Tensor], bias: Sequence[Tensor]) -> Tensor:
