@@ -103,7 +103,7 @@ class DeviceEncoder:
         # Ids that nobody looked at may be too large for 32 bits.
         dtype = torch.int64 if is_guarded else torch.int32
         if self._is_one_graph(bucket):
-            block, _ = stage(batch_sizes, _if_on_host(ids), bucket, dtype, pin=self._is_cuda)
+            block = stage(batch_sizes, _if_on_host(ids), bucket, dtype, pin=self._is_cuda)
 
             def body(inputs: Tensor) -> Tensor:
                 return self._body(table, cut(inputs, bucket, dtype), is_guarded=is_guarded)
@@ -124,7 +124,7 @@ class DeviceEncoder:
 
     def _inputs(self, ids: Tensor, batch_sizes: Tensor, size: Size, dtype: torch.dtype) -> Inputs:
         """Send a batch of exactly this size; ids that are on the device stay where they are, of the dtype they have."""
-        block, _ = stage(batch_sizes, _if_on_host(ids), size, dtype, pin=self._is_cuda)
+        block = stage(batch_sizes, _if_on_host(ids), size, dtype, pin=self._is_cuda)
         if _if_on_host(ids) is not None:
             return cut(block.to(self._device, non_blocking=True), size, dtype)
         _, start = block_bytes(size, dtype)

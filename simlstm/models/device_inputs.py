@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,9 +58,7 @@ def cut(block: Tensor, size: Size, id_dtype: torch.dtype) -> Inputs:
     )
 
 
-def stage(
-    batch_sizes: Tensor, ids: Tensor | None, size: Size, id_dtype: torch.dtype, *, pin: bool
-) -> tuple[Tensor, Inputs]:
+def stage(batch_sizes: Tensor, ids: Tensor | None, size: Size, id_dtype: torch.dtype, *, pin: bool) -> Tensor:
     """Make a block on the host.
 
     Args:
@@ -68,24 +67,24 @@ def stage(
         size: Of the block, each number at least that of the batch. What is beyond the batch are sequences of length 0.
         id_dtype: Of the ids in the block.
         pin: Whether it is to be copied to a GPU while the host goes on; torch keeps it until that is done.
-
-    Returns:
-        The block and its views.
     """
-    total, _ = block_bytes(size, id_dtype)
+    total, start = block_bytes(size, id_dtype)
     block = torch.empty(total, dtype=torch.uint8, device="cpu", pin_memory=pin)
-    inputs = cut(block, size, id_dtype)
-    steps, sequences = len(batch_sizes), int(batch_sizes[0])
-    torch.sub(batch_sizes.cumsum(0), batch_sizes, out=inputs.offsets[:steps])
-    inputs.offsets[steps:] = 0
+    content = block.numpy()  # for a small batch, NumPy has written it all before torch has begun
+    sizes = batch_sizes.numpy()
+    steps, sequences = len(sizes), int(sizes[0])
+    offsets = content[: 8 * size.steps].view(np.int64)
+    np.subtract(sizes.cumsum(), sizes, out=offsets[:steps])
+    offsets[steps:] = 0
+    first = _aligned(8 * size.steps)
+    lengths = content[first : first + 4 * size.sequences].view(np.int32)
     # Longest first: as many have T tokens as are in the last step, T - 1 as the step before has more, and so on.
-    ending = torch.cat([batch_sizes[:-1] - batch_sizes[1:], batch_sizes[-1:]])
-    lengths = torch.arange(steps, 0, -1, dtype=torch.int32, device="cpu")
-    inputs.lengths[:sequences] = lengths.repeat_interleave(ending.flip(0))
-    inputs.lengths[sequences:] = 0
+    ending = sizes - np.append(sizes[1:], 0)
+    lengths[:sequences] = np.repeat(np.arange(steps, 0, -1), ending[::-1])
+    lengths[sequences:] = 0
     if ids is not None:
-        inputs.ids[: len(ids)] = ids
-    return block, inputs
+        content[start:].view(np.int64 if id_dtype == torch.int64 else np.int32)[: len(ids)] = ids.numpy()
+    return block
 
 
 def _aligned(count: int) -> int:

@@ -104,14 +104,14 @@ def test_what_is_padding_is_not_read(pooling, shape):
     own = frozen(build(pooling=pooling, **shape), precision="bfloat16")
     tokens = pack(IDS)
     size = Size(16, 8, 64)
-    block, inputs = stage(tokens.batch_sizes, tokens.data, size, torch.int64, pin=False)
+    block = stage(tokens.batch_sizes, tokens.data, size, torch.int64, pin=False)
+    inputs = cut(block, size, torch.int64)
     inputs.ids[len(tokens.data) :] = VOCABULARY  # the row of NaN
     inputs.offsets[len(tokens.batch_sizes) :] = 60
     result = own._on_device._body(own._gates.table, inputs, is_guarded=False)
     assert not result[: len(IDS)].isnan().any()
     assert_close(result[: len(IDS)][tokens.unsorted_indices], own(tokens))
     assert len(block) == block_bytes(size, torch.int64)[0] == 8 * 8 + 4 * 16 + 8 * 64
-    assert torch.equal(cut(block, size, torch.int64).ids, inputs.ids)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

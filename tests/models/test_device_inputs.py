@@ -17,7 +17,8 @@ def test_a_block_holds_ids_and_layout(lengths, is_padded, id_dtype):
     tokens = pack([list(range(length)) for length in lengths])
     exact = Size(len(lengths), max(lengths), sum(lengths))
     size = exact.bucket() if is_padded else exact
-    block, inputs = stage(tokens.batch_sizes, tokens.data, size, id_dtype, pin=False)
+    block = stage(tokens.batch_sizes, tokens.data, size, id_dtype, pin=False)
+    inputs = cut(block, size, id_dtype)
     walk = PackedWalk(tuple(tokens.batch_sizes.tolist()), torch.device("cpu")).on_device
     assert (inputs.offsets.shape, inputs.lengths.shape, inputs.ids.shape) == (
         (size.steps,),
@@ -29,10 +30,9 @@ def test_a_block_holds_ids_and_layout(lengths, is_padded, id_dtype):
     assert torch.equal(inputs.ids[: exact.rows], tokens.data.to(id_dtype))
     assert not inputs.lengths[exact.sequences :].any()
     assert len(block) == block_bytes(size, id_dtype)[0]
-    for view, other in zip(cut(block.clone(), size, id_dtype), inputs, strict=True):
-        assert torch.equal(view[: exact.steps], other[: exact.steps])
-        assert view.dtype == other.dtype
-        assert (other.data_ptr() - block.data_ptr()) % 16 == 0
+    for view, dtype in zip(inputs, (torch.int64, torch.int32, id_dtype), strict=True):
+        assert view.dtype == dtype
+        assert (view.data_ptr() - block.data_ptr()) % 16 == 0
 
 
 @given(numbers=st.tuples(*[st.integers(1, 70_000)] * 3))
@@ -43,7 +43,8 @@ def test_a_bucket_is_the_next_power_of_two(numbers):
 
 
 def test_ids_on_the_device_are_left_out_of_the_block():
-    block, inputs = stage(torch.tensor([2, 1]), None, Size(2, 2, 3), torch.int64, pin=False)
+    block = stage(torch.tensor([2, 1]), None, Size(2, 2, 3), torch.int64, pin=False)
+    inputs = cut(block, Size(2, 2, 3), torch.int64)
     assert inputs.offsets.tolist() == [0, 2]
     assert inputs.lengths.tolist() == [2, 1]
     assert block_bytes(Size(2, 2, 3), torch.int64) == (len(block), 32)
@@ -54,7 +55,8 @@ def test_a_default_device_and_dtype_change_nothing(default):
     torch.set_default_dtype(default)
     try:
         with torch.device("meta"):
-            _, inputs = stage(torch.tensor([2, 1], device="cpu"), None, Size(2, 2, 4), torch.int32, pin=False)
+            block = stage(torch.tensor([2, 1], device="cpu"), None, Size(2, 2, 4), torch.int32, pin=False)
+            inputs = cut(block, Size(2, 2, 4), torch.int32)
     finally:
         torch.set_default_dtype(torch.float32)
     assert (inputs.lengths.dtype, inputs.lengths.tolist()) == (torch.int32, [2, 1])
