@@ -6,7 +6,7 @@ RUN    ?= runs/demo
 PORT   ?= 8000
 RESULTS ?= benchmarks/results
 
-.PHONY: setup run test check bench bench-cuda minilm sanitize clean
+.PHONY: setup run test test-cuda check bench bench-cuda minilm sanitize clean
 
 # Stamps: `make run` does not wait for the development tools, and edited kernels are built again alone.
 $(VENV)/.installed-run: pyproject.toml constraints.txt setup.py
@@ -39,6 +39,11 @@ check: setup  ## lint, format, types, floors: no test runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+test-cuda: setup  ## what needs a GPU, and compute-sanitizer over a part of it where that is installed
+	$(BIN)/python -m pytest tests/cuda
+	@if command -v compute-sanitizer > /dev/null; then tests/cuda/sanitize.sh $(BIN)/python; \
+	else echo "compute-sanitizer is not on the PATH: memory accesses and races were not checked"; fi
 
 bench: setup minilm  ## measure everything against its peers, interleaved, and draw the report: a quarter of an hour, on an idle machine
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ".[dev,bench]"

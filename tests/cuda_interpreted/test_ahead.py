@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import coverage
 import pytest
 
 from tests.cuda_interpreted.conftest import SWITCH
@@ -14,20 +15,8 @@ from tests.cuda_interpreted.ptx import Program
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed: none for this system")
 
-# A process of its own: this one may have made Triton's functions to be interpreted, and keeps no compiler in memory.
-DRIVER = """
-import json, sys
-from dataclasses import asdict
-from simlstm.rnn.backends.cuda.ahead import ARITHMETICS, compile_ahead, problem_for
-from simlstm.rnn.backends.cuda.plan import Chip, candidates
-results = []
-for role, name, hidden_size in json.loads(sys.argv[1]):
-    arithmetic = ARITHMETICS[name]
-    problem = problem_for(role, arithmetic, hidden_size, sequences=512)
-    plan = candidates(problem, Chip(132))[0]
-    results.append(asdict(compile_ahead(role, problem, plan, arithmetic)) | {"plan": plan.describe()})
-print(json.dumps(results))
-"""
+# For a process of its own: this one keeps no compiler in memory.
+DRIVER = Path(__file__).with_name("compile_cases.py")
 CASES = [
     ("training", "bfloat16", 128),
     ("frozen", "bfloat16", 128),
@@ -42,15 +31,17 @@ CASES = [
 # place some differently. Spilling that would be felt begins at dozens.
 STACK_BYTES = 64
 SHARED_BYTES = 227 * 1024
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def compiled():
+    measured = ["-m", "coverage", "run", "--parallel-mode"] if coverage.Coverage.current() else []
     environment = {name: value for name, value in os.environ.items() if name != SWITCH}
     finished = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", DRIVER, json.dumps(CASES)],
-        cwd=Path(__file__).resolve().parents[2],
-        env=environment,
+        [sys.executable, "-W", "ignore", *measured, DRIVER, json.dumps(CASES)],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -131,7 +122,7 @@ def test_the_interpreters_process_compiles_nothing():
     )
     finished = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).resolve().parents[2],
+        cwd=ROOT,
         env={**os.environ, SWITCH: "1"},
         capture_output=True,
         text=True,
