@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simlstm.rnn.backends.cuda.plan import (
@@ -40,6 +40,7 @@ problems = st.builds(
 chips = st.builds(Chip, multiprocessors=st.integers(1, 200))
 
 
+@example(Problem(256, 2, 5000, torch.bfloat16, "ieee", backward=False, keeps=True), Chip(12))
 @given(problems, chips)
 def test_every_candidate_can_run(problem, chip):
     plans = candidates(problem, chip)

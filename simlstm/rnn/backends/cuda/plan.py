@@ -5,13 +5,13 @@ kernel is compiled for one batch alone.
 """
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Literal
 
 import torch
 
 # What the weights of a program may take of a multiprocessor's 227 KiB, so that h and the results of a step fit beside.
 _RESIDENT_BYTES = 160 * 1024
-_SHARED_BYTES = 227 * 1024
 _SHARED_EXTRA = 4 * 1024
 _SMALLEST_BLOCK = 16  # a matrix instruction has 16 rows; Triton takes no fewer
 
@@ -22,9 +22,11 @@ class Chip:
 
     Attributes:
         multiprocessors: how many there are; so many programs can wait for one another.
+        shared_bytes: what a program may take of the memory of its multiprocessor.
     """
 
     multiprocessors: int
+    shared_bytes: int = 227 * 1024
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def candidates(problem: Problem, chip: Chip) -> list[Plan]:
     return plans or [_streamed(problem, at_once=False)]
 
 
+@cache
 def fits_at_once(problem: Problem, chip: Chip) -> bool:
     """Return whether all steps can be one launch."""
     return candidates(problem, chip)[0].at_once
@@ -152,7 +155,7 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
         tiles = {
             size: warps
             for size, warps in _tiles(units, problem.hidden_size, backward=problem.backward).items()
-            if _shared_bytes(size, units, k, problem) <= _SHARED_BYTES
+            if _shared_bytes(size, units, k, problem) <= chip.shared_bytes
         }
         ordered = _ordered(tuple(tiles), problem, chip, slices(problem.hidden_size, units))
         # Each candidate costs seconds of compiling: of fewer units, only the likeliest takes part.
@@ -160,7 +163,13 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
         plans += [Plan("split", size, units, 0, tiles[size], at_once=True) for size in chosen]
     if plans and problem.sequences >= 1024 and problem.hidden_size >= 256:
         # So many rows keep the chip busy with products: weights may as well pass by, if the blocks are larger for it.
-        plans += [Plan("split", 128, 32, 64, 8, at_once=True), Plan("split", 64, 64, 64, 8, at_once=True)]
+        # In the backward pass, 64 rows of four gates in TF32 would take more than a multiprocessor has.
+        block_k = 128 // problem.products.itemsize
+        plans += [
+            Plan("split", size, units, block_k, 8, at_once=True)
+            for size, units in ((128, 32), (64, 64))
+            if slices(problem.hidden_size, units) * problem.directions <= chip.multiprocessors
+        ]
     return plans
 
 
