@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,28 +74,47 @@ class Precision:
 def float32_products(name: PrecisionName) -> Iterator[None]:
     """Let CUDA compute float32 products in TF32 (10 bits of mantissa) for ``tf32``, and in full for all other names.
 
-    Torch's own defaults differ: TF32 in cuDNN, full float32 elsewhere. They come back at the end.
+    Torch's own defaults differ: TF32 in cuDNN, full float32 elsewhere. What was chosen before comes back at the end, by
+    whichever of torch's names for it.
     """
-    earlier = _tf32()
-    _set_tf32(name == "tf32", name == "tf32")
+    earlier = [each.fp32_precision for each in _operators()]
+    switches = _switches()
+    wanted = name == "tf32"
+    if switches is not None:
+        _set_switches(wanted, wanted)
+    for each in _operators():  # a choice for all of CUDA or cuDNN reaches through the switches
+        if (each.fp32_precision == "tf32") != wanted:
+            each.fp32_precision = "tf32" if wanted else "ieee"
     try:
         yield
     finally:
-        _set_tf32(*earlier)
+        if switches is not None:
+            _set_switches(*switches)
+        for each, precision in zip(_operators(), earlier, strict=True):
+            if each.fp32_precision != precision:
+                each.fp32_precision = precision
 
 
-def _tf32() -> tuple[bool, bool]:
+def _operators() -> list[Any]:
+    """Return what has a precision of its own since torch 2.9, as what is told and what is read."""
+    return [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined]
+
+
+def _switches() -> tuple[bool, bool] | None:
+    """Return the switches from before torch 2.9, of products and of cuDNN.
+
+    They are set as long as they can be read, because other code reads them and they raise where only the new names were
+    used: None when the process has done that already. Some releases warn of them.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        try:
+            return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        except RuntimeError:
+            return None
 
 
-def _set_tf32(matmul: bool, cudnn: bool) -> None:
-    """Set both switches.
-
-    The names from before torch 2.9: what is set by them can be read by either, while the old names raise after the new
-    ones were used, and other code reads the old ones. Some releases warn of them.
-    """
+def _set_switches(matmul: bool, cudnn: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.backends.cuda.matmul.allow_tf32 = matmul

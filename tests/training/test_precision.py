@@ -1,5 +1,8 @@
 """How exactly a run multiplies, and what it refuses."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -32,6 +35,41 @@ def test_tf32_is_a_choice_and_ends_with_the_run(name, inside):
         assert _switches() == (inside, inside)
         assert torch.get_float32_matmul_precision() == ("high" if inside else "highest")
     assert _switches() == before
+
+
+NEW_NAMES = {
+    "products": "torch.backends.cuda.matmul.fp32_precision = 'tf32'",
+    "everything": "torch.backends.fp32_precision = 'tf32'",
+    "cudnn": "torch.backends.cudnn.fp32_precision = 'tf32'",
+    "layers": "torch.backends.cudnn.rnn.fp32_precision = 'ieee'",
+    "convolutions": "torch.backends.cudnn.conv.fp32_precision = 'ieee'",
+    "nothing": "pass",
+}
+
+
+@pytest.mark.parametrize("chosen", NEW_NAMES)
+def test_a_process_that_chose_by_the_new_names_trains_too_and_finds_its_choice_again(chosen):
+    """In a process of its own: what was chosen by either names is never forgotten by torch."""
+    code = f"""
+import torch
+from simlstm.training.precision import float32_products
+
+def chosen():
+    backends = torch.backends
+    return [each.fp32_precision for each in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)]
+
+{NEW_NAMES[chosen]}
+before = chosen()
+for name in ("float32", "tf32", "bf16"):
+    with float32_products(name):
+        inside = [precision == "tf32" for precision in chosen()]
+        assert inside == [name == "tf32"] * 3, (name, chosen())
+    assert chosen() == before, (name, before, chosen())
+if {chosen == "nothing"}:
+    assert not torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
+"""
+    said = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
 
 
 def _step(precision, weight, optimizer, factor):
