@@ -1,6 +1,5 @@
 """One packed LSTM layer in torch's own operator, which on CUDA is cuDNN."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,6 +11,9 @@ from simlstm.rnn.plain_gradients import are_batched, differentiable_gradients
 from simlstm.rnn.precision import cast_like, without_autocast
 from simlstm.rnn.walk import PackedWalk
 from simlstm.rnn.weights import DirectionWeights, by_direction
+
+# cuDNN's number of the kind of network, as torch.backends.cudnn.rnn has it.
+_LSTM = 2
 
 
 def can_run(x: Tensor, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
@@ -27,7 +29,8 @@ def lstm_layer(
     Its gradients can be differentiated, which cuDNN's cannot: then the layer is run again in plain operations.
     """
     flat = [tensor for direction in weights for tensor in direction]
-    y, hT, cT = _LayerFunction.apply(x, h0, c0, walk, products, *flat)  # type: ignore[no-untyped-call]
+    records = torch.is_grad_enabled()  # inside of forward, it never is
+    y, hT, cT = _LayerFunction.apply(x, h0, c0, walk, products, records, *flat)  # type: ignore[no-untyped-call]
     return y, hT, cT
 
 
@@ -36,15 +39,23 @@ class _LayerFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, h0: Tensor, c0: Tensor, walk: PackedWalk, products: torch.dtype, *flat: Tensor | None
+        ctx: Any,
+        x: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        walk: PackedWalk,
+        products: torch.dtype,
+        records: bool,
+        *flat: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.walk, ctx.products = walk, products
         ctx.save_for_backward(x, h0, c0, *flat)
-        needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
+        needed = [records and is_needed for is_needed in (*ctx.needs_input_grad[:3], *ctx.needs_input_grad[6:])]
+        inputs = (x, h0, c0, *_side_by_side(flat, products, x.shape[1]))
         leaves = [
             None if tensor is None else tensor.detach().requires_grad_(is_needed)
-            for tensor, is_needed in zip((x, h0, c0, *flat), needed, strict=True)
+            for tensor, is_needed in zip(inputs, needed, strict=True)
         ]
         with torch.set_grad_enabled(any(needed)), without_autocast(x.device):
             results = _run(leaves, walk, products)
@@ -55,7 +66,7 @@ class _LayerFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dhT: Tensor | None, dcT: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
-        needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
+        needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[6:]]
         arrived = (dy, dhT, dcT)
         with without_autocast(inputs[0].device):
             if torch.is_grad_enabled() or are_batched(arrived):
@@ -81,27 +92,41 @@ class _LayerFunction(torch.autograd.Function):
                 )
                 gradients = [next(found) if is_needed else None for is_needed in needed]
         dx, dh0, dc0, *d_flat = cast_like(gradients, inputs)
-        return dx, dh0, dc0, None, None, *d_flat
+        return dx, dh0, dc0, None, None, None, *d_flat
 
 
 def _run(inputs: Sequence[Tensor | None], walk: PackedWalk, products: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    x, h0, c0, *flat = (cast("Tensor", None if tensor is None else tensor.to(products)) for tensor in inputs)
+    x, h0, c0, *flat = inputs
     weights = [tensor for tensor in flat if tensor is not None]
     directions = len(flat) // len(DirectionWeights._fields)
     has_biases = len(weights) == 4 * directions
     batch_sizes = torch.tensor(walk.batch_sizes, device="cpu")
-    with warnings.catch_warnings():
-        # It would like the weights side by side in memory, as torch.nn.LSTM keeps them, and copies them otherwise.
-        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
-        y, hT, cT = torch._VF.lstm(
-            x,
-            batch_sizes,
-            (h0, c0),
-            weights,
-            has_biases,
-            1,
-            0.0,
-            torch.is_grad_enabled(),
-            directions == 2,
-        )
+    y, hT, cT = torch._VF.lstm(
+        cast("Tensor", x).to(products),
+        batch_sizes,
+        (cast("Tensor", h0).to(products), cast("Tensor", c0).to(products)),
+        weights,
+        has_biases,
+        1,
+        0.0,
+        torch.is_grad_enabled(),
+        directions == 2,
+    )
     return y, hT, cT
+
+
+def _side_by_side(weights: Sequence[Tensor | None], products: torch.dtype, input_size: int) -> list[Tensor | None]:
+    """Copy the weights, as the operator takes them; for cuDNN into one piece of memory, as torch.nn.LSTM keeps its own.
+
+    Weights that lie apart are copied by the operator at every call, with a warning.
+    """
+    copies = [None if tensor is None else tensor.detach().to(products, copy=True) for tensor in weights]
+    there = [tensor for tensor in copies if tensor is not None]
+    if torch.cudnn_is_acceptable(there[0]):
+        directions = len(weights) // len(DirectionWeights._fields)
+        hidden_size = there[1].shape[1]
+        with torch.no_grad():
+            torch._cudnn_rnn_flatten_weight(
+                there, len(there) // directions, input_size, _LSTM, hidden_size, 0, 1, False, directions == 2
+            )
+    return copies

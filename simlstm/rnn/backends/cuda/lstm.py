@@ -36,14 +36,9 @@ def can_run(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeight
     ):
         return False
     state = (len(weights), h0.shape[1], hidden_size)
-    return (
-        h0.shape == state
-        and c0.shape == state
-        and all(
-            tensor.device == x.device and tensor.dtype in SUPPORTED and tensor.shape == shape
-            for w in weights
-            for tensor, shape in _shapes(w, gates, x.shape[1])
-        )
+    shapes = [(h0, state), (c0, state), *(pair for w in weights for pair in _shapes(w, gates, x.shape[1]))]
+    return all((w.b_ih is None) == (w.b_hh is None) for w in weights) and all(
+        tensor.device == x.device and tensor.dtype in SUPPORTED and tensor.shape == shape for tensor, shape in shapes
     )
 
 
@@ -60,7 +55,8 @@ def lstm_layer(
     Rows that are nobody's, where a ``DeviceWalk`` has gaps, are zeros in y; in x they must be finite.
     """
     flat = [tensor for direction in weights for tensor in direction]
-    y, hT, cT = _LayerFunction.apply(x, h0, c0, walk, products, *flat)  # type: ignore[no-untyped-call]
+    records = torch.is_grad_enabled()  # inside of forward, it never is
+    y, hT, cT = _LayerFunction.apply(x, h0, c0, walk, products, records, *flat)  # type: ignore[no-untyped-call]
     return y, hT, cT
 
 
@@ -75,11 +71,12 @@ class _LayerFunction(torch.autograd.Function):
         c0: Tensor,
         walk: PackedWalk | DeviceWalk,
         products: torch.dtype,
+        records: bool,
         *flat: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.walk, ctx.arithmetic = walk, Arithmetic.of(products)
-        keeps = any(ctx.needs_input_grad)
+        keeps = records and any(ctx.needs_input_grad)
         with without_autocast(x.device), _on_device(x):
             y, hT, cT, kept = _forward(x, h0, c0, _numbers(walk), ctx.arithmetic, _named(flat), keeps=keeps)
         if kept is not None:
@@ -89,7 +86,7 @@ class _LayerFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dhT: Tensor | None, dcT: Tensor | None) -> tuple[Tensor | None, ...]:
         *inputs, gates, h_before, c_before = ctx.saved_tensors
-        needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[5:]]
+        needed = [*ctx.needs_input_grad[:3], *ctx.needs_input_grad[6:]]
         x = inputs[0]
         with without_autocast(x.device), _on_device(x):
             if torch.is_grad_enabled() or are_batched((dy, dhT, dcT)):
@@ -105,7 +102,7 @@ class _LayerFunction(torch.autograd.Function):
                 )
         gradients = [gradient if is_needed else None for gradient, is_needed in zip(found, needed, strict=True)]
         dx, dh0, dc0, *d_flat = cast_like(gradients, inputs)
-        return dx, dh0, dc0, None, None, *d_flat
+        return dx, dh0, dc0, None, None, None, *d_flat
 
 
 def _forward(
@@ -127,9 +124,9 @@ def _forward(
     kept = None
     if keeps:
         kept = Kept(
-            gates=walk.new_rows(x, directions, 4 * hidden_size, dtype=arithmetic.kept),
-            h_before=walk.new_rows(x, directions, hidden_size, dtype=products),
-            c_before=walk.new_rows(x, directions, hidden_size, dtype=torch.float32),
+            gates=x.new_empty(walk.rows, directions, 4 * hidden_size, dtype=arithmetic.kept),
+            h_before=walk.new_rows(x, directions, hidden_size, dtype=products),  # gaps would reach a product
+            c_before=x.new_empty(walk.rows, directions, hidden_size, dtype=torch.float32),
         )
     y = walk.new_rows(x, directions * hidden_size, dtype=h0.dtype)
     hT = h0.clone(memory_format=torch.contiguous_format)
