@@ -44,7 +44,7 @@ def lstm_layer(
         from simlstm.rnn.backends.cuda import rival
 
         if cuda.can_run(x, h0, c0, weights, products):
-            if isinstance(walk, PackedWalk) and rival.is_faster(x, walk.sequences, weights, products):
+            if isinstance(walk, PackedWalk) and rival.is_faster(x, h0, c0, weights, products):
                 return stock.lstm_layer(x, walk, h0, c0, weights, products)
             return cuda.lstm_layer(x, walk, h0, c0, weights, products)
     return _on_packed_rows(_lstm_layer, x, walk, h0, c0, weights, products)

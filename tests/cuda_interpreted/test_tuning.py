@@ -50,9 +50,8 @@ def test_tuning_returns_a_candidate_that_ran(backward):
 
 def test_the_first_call_measures_and_keeps(folder):
     plan = tuning.plan_for(problem(), CPU)
-    (content,) = json.loads(notebook.file_of(CPU).read_text()).values()
-    assert content == plan.describe()
-    assert list(folder.iterdir()) == [notebook.file_of(CPU)]  # nothing half-written is left
+    assert notebook.read_all(CPU) == {tuning.name_of(tuning.coarse(problem())): plan.describe()}
+    assert len(list(notebook.folder_of(CPU).iterdir())) == 1  # nothing half-written is left
 
 
 def test_later_processes_take_what_was_kept(folder, monkeypatch):
@@ -79,17 +78,17 @@ def test_a_plan_that_does_not_run_is_left_out(monkeypatch):
     first, *others = candidates(problem(), chip_of(CPU))
     real = tuning._Call.__call__
 
-    def call(self):
-        if self._plan == first:
+    def call(self, plan):
+        if plan == first:
             raise RuntimeError("out of resources")
-        real(self)
+        real(self, plan)
 
     monkeypatch.setattr(tuning._Call, "__call__", call)
     assert tuning.tune(problem(), CPU) in others
 
 
 def test_no_plan_that_runs_is_an_error_with_the_reasons(monkeypatch):
-    def call(self):
+    def call(self, plan):
         raise RuntimeError("out of resources")
 
     monkeypatch.setattr(tuning._Call, "__call__", call)
@@ -97,19 +96,37 @@ def test_no_plan_that_runs_is_an_error_with_the_reasons(monkeypatch):
         tuning.tune(problem(), CPU)
 
 
-def test_a_damaged_file_counts_as_none(folder):
+@pytest.mark.parametrize("damage", ["{", "[]", '{"name": "a"}', "\x00"])
+def test_a_damaged_file_counts_as_none(folder, damage):
     notebook.add(CPU, "a", 1)
-    notebook.file_of(CPU).write_text("{")
-    assert notebook.read(CPU) == {}
     notebook.add(CPU, "b", 2)
-    assert notebook.read(CPU) == {"b": 2}
+    for file in notebook.folder_of(CPU).iterdir():
+        if json.loads(file.read_text())["name"] == "a":
+            file.write_text(damage)
+    assert notebook.read(CPU, "a") is None
+    assert notebook.read_all(CPU) == {"b": 2}
+    notebook.add(CPU, "a", 3)
+    assert notebook.read(CPU, "a") == 3
 
 
 def test_a_folder_that_cannot_be_written_is_only_said(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(notebook.FOLDER, str(tmp_path / "file"))
     notebook.add(CPU, "a", 1)
-    assert "measurements cannot be kept" in caplog.text
+    assert "a measurement cannot be kept" in caplog.text
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch):
+    monkeypatch.delenv(notebook.FOLDER, raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(notebook.Path, "home", home)
+    notebook.add(CPU, "a", 1)
+    assert notebook.read(CPU, "a") is None
+    assert notebook.read_all(CPU) == {}
 
 
 def test_while_a_graph_is_captured_nothing_is_measured(folder, monkeypatch):
@@ -143,22 +160,59 @@ def test_rivals_are_run_for_real(trains, monkeypatch):
     assert all(map(torch.equal, before, (t for t in layers[0] if t is not None)))
 
 
+def states(sequences, hidden_size):
+    return [torch.zeros(1, sequences, hidden_size) for _ in range(2)]
+
+
+def is_faster(sequences, hidden_size):
+    return rival.is_faster(torch.zeros(1, 3), *states(sequences, hidden_size), weights(hidden_size), torch.float16)
+
+
 def test_who_is_faster_is_asked_once_where_it_can_be(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(rival.stock, "can_run", lambda *_: True)
     monkeypatch.setattr(rival, "compare", lambda *_, **__: asked.append(1) or True)
-    x = torch.zeros(1, 3)
-    assert not rival.is_faster(x, 1023, weights(256), torch.float16)
-    assert not rival.is_faster(x, 1024, weights(255), torch.float16)
+    assert not is_faster(1023, 256)
+    assert not is_faster(1024, 255)
     assert not asked
-    assert rival.is_faster(x, 1024, weights(256), torch.float16)
-    assert rival.is_faster(x, 1000, weights(2000), torch.float16)  # does not fit: nothing to ask
-    assert rival.is_faster(x, 1024, weights(256), torch.float16)
+    assert is_faster(1024, 256)
+    assert is_faster(1000, 2000)  # does not fit: nothing to ask
+    assert is_faster(1024, 256)
     assert len(asked) == 1
     monkeypatch.setattr(rival, "_known", {})
-    assert rival.is_faster(x, 1024, weights(256), torch.float16)  # from the file
+    assert is_faster(1024, 256)  # from the file
     assert len(asked) == 1
+
+
+def test_while_a_graph_is_captured_the_kernels_are_taken(folder, monkeypatch):
+    monkeypatch.setattr(rival.stock, "can_run", lambda *_: True)
+    monkeypatch.setattr(notebook, "may_measure", lambda device: False)
+    assert not is_faster(1024, 256)
+    assert not is_faster(1000, 2000)
+
+
+@pytest.mark.parametrize("module", [tuning, rival])
+def test_without_memory_to_measure_nothing_is_kept(folder, monkeypatch, module):
+    def out_of_memory(*_, **__):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(rival.stock, "can_run", lambda *_: True)
+    monkeypatch.setattr(module, "seconds_of", out_of_memory)
+    if module is tuning:
+        assert tuning.plan_for(problem(), CPU) == candidates(tuning.coarse(problem()), chip_of(CPU))[0]
+    else:
+        assert not is_faster(1024, 256)
+    assert notebook.read_all(CPU) == {}
 
 
 def test_where_there_is_no_cudnn_it_is_not_faster():
-    assert not rival.is_faster(torch.zeros(1, 3), 1024, weights(256), torch.float16)
+    assert not is_faster(1024, 256)
+
+
+def test_comparing_leaves_the_callers_draws_alone():
+    layers = weights(4)
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    rival.compare(3, 2, layers, torch.float32, trains=False, device=CPU)
+    assert torch.rand(1) == expected

@@ -90,7 +90,8 @@ def chip_of(device: torch.device) -> Chip:
     """Return what a plan needs to know of a device; of the CPU, where the interpreter runs, that of an H200."""
     if device.type != "cuda":
         return Chip(multiprocessors=132)
-    return Chip(multiprocessors=torch.cuda.get_device_properties(device).multi_processor_count)
+    properties = torch.cuda.get_device_properties(device)
+    return Chip(properties.multi_processor_count, properties.shared_memory_per_block_optin)  # type: ignore[attr-defined]
 
 
 def problem_of(recurrent: Recurrent, sequences: int, arithmetic: Arithmetic, *, backward: bool, keeps: bool) -> Problem:
@@ -279,6 +280,6 @@ def _launch_split(
         )
 
 
-def _options(plan: Plan) -> dict[str, int]:
+def _options(plan: Plan) -> dict[str, int | bool]:
     # Steps depend on one another through memory, which Triton's pipelining of loads does not see: no stages.
-    return {"num_warps": plan.warps, "num_stages": 1}
+    return {"num_warps": plan.warps, "num_stages": 1, "enable_fp_fusion": True}

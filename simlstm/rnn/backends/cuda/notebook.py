@@ -1,9 +1,10 @@
-"""What was measured on a kind of device, kept on disk for the processes to come."""
+"""What was measured on a kind of device, kept on disk for the processes to come: a small file for each measurement."""
 
 import hashlib
 import json
 import logging
 import os
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,41 +32,72 @@ def is_open(device: torch.device) -> bool:
 
 def may_measure(device: torch.device) -> bool:
     """Return whether something can be measured now: not while a CUDA graph is captured."""
-    return device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
+    if device.type != "cuda":
+        return True
+    with torch.cuda.device(device):
+        return not torch.cuda.is_current_stream_capturing()
 
 
-def read(device: torch.device) -> dict[str, Any]:
-    """Return what is known of a device, by name; nothing when there is no file, or none of ours."""
-    try:
-        content = json.loads(file_of(device).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def read(device: torch.device, name: str) -> Any:
+    """Return what was measured under a name; None when there is no file, or none of ours."""
+    content = _content(_file(device, name))
+    return content["value"] if content.get("name") == name and "value" in content else None
+
+
+def read_all(device: torch.device) -> dict[str, Any]:
+    """Return everything that was measured on a device, by name."""
+    folder = folder_of(device)
+    contents = map(_content, sorted(folder.glob("*.json"))) if folder is not None else []
+    return {content["name"]: content["value"] for content in contents if content.keys() >= {"name", "value"}}
 
 
 def add(device: torch.device, name: str, value: Any) -> None:
-    """Keep a value, of what JSON knows; where the file cannot be written, say so and go on."""
-    file = file_of(device)
+    """Keep a value, of what JSON knows; where it cannot be written, say so and go on."""
+    file = _file(device, name)
+    if file is None:
+        return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(read(device) | {name: value}, indent=1), "utf-8")
-        temporary.replace(file)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
+            json.dump({"name": name, "value": value}, temporary, indent=1)
+        Path(temporary.name).replace(file)
     except OSError as error:
-        logger.warning("measurements cannot be kept in %s: %s", file, error)
+        logger.warning("a measurement cannot be kept in %s: %s", file, error)
 
 
-def file_of(device: torch.device) -> Path:
-    """Return the file: in SIMLSTM_CACHE, or in the user's cache folder; each version of the kernels has its own."""
-    home = os.environ.get(FOLDER) or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simlstm"
+def folder_of(device: torch.device) -> Path | None:
+    """Return the folder of a device: in SIMLSTM_CACHE, or in the user's cache; each version of the kernels has its own.
+
+    None when there is no user whose home is known.
+    """
     kind = "".join(letter if letter.isalnum() else "-" for letter in kind_of(device))
-    return Path(home) / f"measured-{kind}-{_sources()}.json"
+    name = f"{kind}-{_sources()}"
+    home = os.environ.get(FOLDER)
+    if home:
+        return Path(home) / name
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "simlstm" / name
+    except RuntimeError:
+        return None
 
 
 @cache
 def kind_of(device: torch.device) -> str:
     """Return the name of a device's model."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _file(device: torch.device, name: str) -> Path | None:
+    folder = folder_of(device)
+    return None if folder is None else folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+
+
+def _content(file: Path | None) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text("utf-8")) if file is not None else None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @cache

@@ -10,8 +10,8 @@ from typing import Literal
 
 import torch
 
-# What the weights of a program may take of a multiprocessor's 227 KiB, so that h and the results of a step fit beside.
-_RESIDENT_BYTES = 160 * 1024
+# What a multiprocessor's memory holds beside the weights of a program: h and the results of a step.
+_BESIDE_WEIGHTS = 67 * 1024
 _SHARED_EXTRA = 4 * 1024
 _SMALLEST_BLOCK = 16  # a matrix instruction has 16 rows; Triton takes no fewer
 
@@ -126,7 +126,7 @@ def _whole(problem: Problem, chip: Chip) -> list[Plan]:
     block = max(_SMALLEST_BLOCK, power_of_two(problem.hidden_size))
     if _is_full_float32(problem):
         return []  # multiplied without tensor cores, a product of all units is too much code
-    if 4 * block * block * problem.products.itemsize > _RESIDENT_BYTES:
+    if 4 * block * block * problem.products.itemsize > chip.shared_bytes - _BESIDE_WEIGHTS:
         return []
     if block >= 128:
         # 32 sequences spill some forty registers in training: only a measurement may choose them.
@@ -148,7 +148,8 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
     plans: list[Plan] = []
     for units in (64, 32, 16):
         together = slices(problem.hidden_size, units) * problem.directions
-        if 4 * k * units * problem.products.itemsize > _RESIDENT_BYTES or together > chip.multiprocessors:
+        weights = 4 * k * units * problem.products.itemsize
+        if weights > chip.shared_bytes - _BESIDE_WEIGHTS or together > chip.multiprocessors:
             continue
         if problem.hidden_size <= units // 2:
             continue

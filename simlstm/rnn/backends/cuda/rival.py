@@ -12,7 +12,7 @@ from simlstm.rnn.backends import stock
 from simlstm.rnn.backends.cuda import lstm, notebook
 from simlstm.rnn.backends.cuda.arithmetic import Arithmetic
 from simlstm.rnn.backends.cuda.launch import Recurrent, chip_of, problem_of
-from simlstm.rnn.backends.cuda.plan import fits_at_once
+from simlstm.rnn.backends.cuda.plan import Problem, fits_at_once
 from simlstm.rnn.backends.cuda.stopwatch import seconds_of
 from simlstm.rnn.backends.cuda.tuning import coarse, name_of
 from simlstm.rnn.walk import PackedWalk
@@ -25,46 +25,51 @@ _FEWEST_SEQUENCES, _FEWEST_UNITS = 1024, 256
 _STEPS, _TURNS = 12, 5
 
 _lock = threading.Lock()
-_known: dict[tuple[str, str], bool] = {}
+_known: dict[tuple[torch.device, int, Problem], bool] = {}
 
 
-def is_faster(x: Tensor, sequences: int, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
+def is_faster(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
     """Return whether packed input of this size is better left to cuDNN.
 
     It is when the recurrent weights do not fit onto the chip, so that the kernels, too, would need a launch at every
     step. With many sequences of many units both are bound by the same products: there, one layer of about this size is
-    run through both. The first answer stands; while a CUDA graph is captured, and with SIMLSTM_CUDA_TUNING=off, nothing
-    is measured and the kernels are taken.
+    run through both. The answer is kept. While a CUDA graph is captured, with SIMLSTM_CUDA_TUNING=off, and without the
+    memory to measure with, the kernels are taken.
 
     Args:
         x: [N, I], the input; its values are not read.
-        sequences: B.
+        h0: [D, B, H].
+        c0: [D, B, H].
         weights: D entries.
         products: dtype of the products.
     """
-    if not stock.can_run(x, weights, products):
+    recurrent, sequences = Recurrent([w.w_hh for w in weights]), h0.shape[1]
+    inputs = (x, h0, c0, *(tensor for w in weights for tensor in w))
+    trains = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in inputs)
+    problem = coarse(problem_of(recurrent, sequences, Arithmetic.of(products), backward=trains, keeps=trains))
+    fits = fits_at_once(problem, chip_of(x.device))
+    if fits and (sequences < _FEWEST_SEQUENCES or recurrent.hidden_size < _FEWEST_UNITS):
         return False
-    trains = torch.is_grad_enabled() and any(
-        tensor.requires_grad for w in weights for tensor in w if tensor is not None
-    )
-    recurrent = Recurrent([w.w_hh for w in weights])
-    arithmetic = Arithmetic.of(products)
-    problem = coarse(problem_of(recurrent, sequences, arithmetic, backward=trains, keeps=trains))
-    if not fits_at_once(problem, chip_of(x.device)):
+    if not stock.can_run(x, weights, products) or not notebook.may_measure(x.device):
+        return False
+    if not fits:
         return True
-    if sequences < _FEWEST_SEQUENCES or recurrent.hidden_size < _FEWEST_UNITS or not notebook.is_open(x.device):
+    if not notebook.is_open(x.device):
         return False
-    key = (notebook.kind_of(x.device), f"cuDNN is faster: input_size={x.shape[1]},{name_of(problem)}")
-    with _lock:
-        if key not in _known:
-            noted = notebook.read(x.device).get(key[1])
-            if not isinstance(noted, bool):
-                if not notebook.may_measure(x.device):
-                    return False
+    key = (x.device, x.shape[1], problem)
+    if key not in _known:
+        name = f"cuDNN is faster: input_size={x.shape[1]},{name_of(problem)}"
+        noted = notebook.read(x.device, name)
+        if not isinstance(noted, bool):
+            try:
                 noted = compare(x.shape[1], problem.sequences, weights, products, trains=trains, device=x.device)
-                notebook.add(x.device, key[1], noted)
-            _known[key] = noted
-        return _known[key]
+            except torch.OutOfMemoryError:
+                logger.info("no memory to compare with cuDNN: %s", problem)
+                return False
+            notebook.add(x.device, name, noted)
+        with _lock:  # the first answer of this process stands
+            _known.setdefault(key, noted)
+    return _known[key]
 
 
 def compare(
@@ -92,7 +97,8 @@ def compare(
         DirectionWeights(*[None if t is None else t.detach().clone().requires_grad_(trains) for t in w])  # type: ignore[arg-type]
         for w in weights
     ]
-    x = torch.randn(walk.rows, input_size, dtype=products, device=device).requires_grad_(trains)
+    generator = torch.Generator(device).manual_seed(0)  # the caller's draws stay what they are
+    x = torch.randn(walk.rows, input_size, generator=generator, dtype=products, device=device).requires_grad_(trains)
     states = torch.zeros(2, len(weights), sequences, weights[0].w_hh.shape[1], dtype=products, device=device)
 
     def call_of(layer: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Callable[[], None]:
