@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from simlstm.models.packed_grid import GridMaximum, grid_sum
+from simlstm.models.packed_grid import GridMaximum, grid_sum, is_better_on_grid
+from simlstm.rnn.device_walk import on_device
 
 
 def sequence_lengths(batch_sizes: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def sequence_of_rows(batch_sizes: Tensor, device: torch.device) -> Tensor:
     """
     first_rows = batch_sizes.cumsum(0) - batch_sizes
     rows = torch.arange(int(batch_sizes.sum()), device="cpu")
-    return (rows - first_rows.repeat_interleave(batch_sizes)).to(device, non_blocking=True)
+    return on_device([rows - first_rows.repeat_interleave(batch_sizes)], device)[0]
 
 
 class _PackedSum(torch.autograd.Function):
@@ -57,7 +58,7 @@ class _PackedSum(torch.autograd.Function):
         ctx.save_for_backward(batch_sizes)
         ctx.dtype = rows.dtype
         accumulated = torch.float32 if rows.dtype in (torch.float16, torch.bfloat16) else rows.dtype
-        if rows.device.type != "cpu":
+        if is_better_on_grid(rows, batch_sizes):
             return grid_sum(rows, batch_sizes, accumulated)
         first, *later = rows.split_with_sizes(batch_sizes.tolist())
         total = first.to(accumulated, copy=True)
@@ -128,6 +129,6 @@ def packed_maximum(rows: Tensor, batch_sizes: Tensor) -> Tensor:
     Returns:
         [B, D] in the order of the packed batch.
     """
-    function = _PackedMaximum if rows.device.type == "cpu" else GridMaximum
+    function = GridMaximum if is_better_on_grid(rows, batch_sizes) else _PackedMaximum
     maximum: Tensor = function.apply(rows, batch_sizes)  # type: ignore[no-untyped-call]
     return maximum

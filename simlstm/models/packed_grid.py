@@ -2,7 +2,7 @@
 
 A walk over steps takes a launch or more for each of them. Here the tokens are spread over a grid [T, B, D] first, gaps
 filled with what does not count, so that the number of operations does not depend on T. The grid holds the padding that
-packed rows leave out: memory, not time, on a device that is far from busy.
+packed rows leave out: where one sequence is much longer than the others, that would be too much, and steps are walked.
 """
 
 from typing import Any
@@ -13,6 +13,19 @@ from torch.autograd.function import once_differentiable
 
 from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.walk import PackedWalk
+
+# Of gamma-distributed lengths, as sentences have them, the longest of thousands is five times the mean.
+_MOST_PADDING = 8
+
+
+def is_better_on_grid(rows: Tensor, batch_sizes: Tensor) -> bool:
+    """Return whether packed rows [N, D] are to be spread over a grid: not on the CPU, nor when it is mostly gaps."""
+    return rows.device.type != "cpu" and is_dense(batch_sizes)
+
+
+def is_dense(batch_sizes: Tensor) -> bool:
+    """Return whether a grid [T, B] has at most eight places for each token."""
+    return len(batch_sizes) * int(batch_sizes[0]) <= _MOST_PADDING * int(batch_sizes.sum())
 
 
 class GridMaximum(torch.autograd.Function):

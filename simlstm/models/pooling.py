@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from simlstm.models.config import PoolingName
 from simlstm.models.packed import packed_maximum, packed_sum, sequence_lengths, sequence_of_rows
+from simlstm.rnn.device_walk import on_device
 
 
 class Pooling(nn.Module):
@@ -84,7 +85,7 @@ class LastPooling(Pooling):
         lengths = sequence_lengths(batch_sizes)
         first_rows = batch_sizes.cumsum(0) - batch_sizes  # [T]
         places = torch.arange(len(lengths), device="cpu")
-        last_tokens = (first_rows[lengths - 1] + places).to(rows.device, non_blocking=True)
+        (last_tokens,) = on_device([first_rows[lengths - 1] + places], rows.device)
         if not self.bidirectional:
             return rows.index_select(0, last_tokens)
         half = self.input_size // 2

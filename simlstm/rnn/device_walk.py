@@ -1,5 +1,6 @@
 """Where the rows of a batch stand, on the device that computes them: what a kernel reads instead of a loop's views."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,3 +67,19 @@ class DeviceWalk:
         """Return [N, *shape] on the device of ``like`` for a kernel to write: zeros where it may leave gaps."""
         make = torch.zeros if self.has_gaps else torch.empty
         return make(self.rows, *shape, dtype=dtype, device=like.device)
+
+
+def on_device(numbers: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Return tensors of the CPU on a device, for which the host does not wait.
+
+    Raises:
+        RuntimeError: a CUDA graph is being captured.
+    """
+    if device.type != "cuda":
+        return [tensor.to(device) for tensor in numbers]
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError(
+            "a CUDA graph cannot hold lengths that the host knows: they would stay those of the capture; "
+            "give (x, lengths) with lengths on the GPU"
+        )
+    return [tensor.pin_memory().to(device, non_blocking=True) for tensor in numbers]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from simlstm.rnn.device_walk import on_device
 from simlstm.rnn.layouts import Layout, PaddedLayout, States
 from simlstm.rnn.walk import PackedWalk
 
@@ -99,8 +100,7 @@ class RaggedLayout:
         places = (steps * stride_of_step + order * stride_of_sequence)[runs]
         self.sequences = lengths.shape[0]
         self.walk = PackedWalk(tuple(runs.sum(1).tolist()) or (0,), x.device)
-        self._order = order.to(x.device)
-        self._places = places.to(x.device)
+        self._order, self._places = on_device((order, places), x.device)
         self.rows = x.flatten(0, 1).index_select(0, self._places)
 
     def arranged(self, states: States) -> States:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from simlstm.rnn.device_walk import DeviceWalk
+from simlstm.rnn.device_walk import DeviceWalk, on_device
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,7 @@ class PackedWalk:
                 has_gaps=False,
             )
         offsets, lengths = self._offset_and_length
-        numbers = torch.cat([offsets, lengths])
-        if self.device.type == "cuda":
-            if torch.cuda.is_current_stream_capturing():
-                raise RuntimeError(
-                    "a CUDA graph cannot hold lengths that the host knows: they would stay those of the capture; "
-                    "give (x, lengths) with lengths on the GPU"
-                )
-            numbers = numbers.pin_memory().to(self.device, non_blocking=True)
+        (numbers,) = on_device([torch.cat([offsets, lengths])], self.device)
         return DeviceWalk(
             offsets=numbers[:steps],
             places=None,

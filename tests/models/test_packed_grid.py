@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simlstm.models.packed import packed_maximum, packed_sum
-from simlstm.models.packed_grid import GridMaximum, grid_sum
+from simlstm.models.packed_grid import GridMaximum, grid_sum, is_dense
 
 LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=5).map(lambda lengths: sorted(lengths, reverse=True))
 
@@ -42,6 +42,12 @@ def test_sixteen_bit_rows_are_added_in_float32():
     total = grid_sum(rows, torch.ones(400, dtype=torch.int64), torch.float32)
     assert total.dtype == torch.float32
     assert total.item() == 400
+
+
+def test_a_grid_that_is_mostly_gaps_is_not_made():
+    assert is_dense(torch.tensor([4, 2, 1]))
+    assert is_dense(torch.tensor([8] + [1] * 7))
+    assert not is_dense(torch.tensor([4096] * 12 + [1] * 2000))
 
 
 @pytest.mark.parametrize("place", [0, 2])
