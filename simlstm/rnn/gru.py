@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from simlstm.rnn.one_state import OneState
+from simlstm.rnn.precision import product_dtype
 
 
 class GRU(OneState):
@@ -60,5 +61,7 @@ class GRU(OneState):
         )
 
     def _padded_dtype(self, x: Tensor, states: Sequence[Tensor] | None) -> torch.dtype:
-        # torch.nn.GRU answers padded and packed input alike.
+        # torch.nn.GRU answers padded and packed input alike; on CUDA, in autocast's dtype.
+        if x.is_cuda:
+            return product_dtype(x)
         return x.dtype if states is None else states[0].dtype

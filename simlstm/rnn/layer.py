@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.rnn import shortcut
 from simlstm.rnn.backends import differentiable
+from simlstm.rnn.backends.cuda import presence
 from simlstm.rnn.device_walk import DeviceWalk
 from simlstm.rnn.dispatch import lstm_layer
 from simlstm.rnn.graph_layouts import WalkAtRuntime
@@ -239,7 +240,11 @@ class LSTM(Recurrent):
         return not self._is_noisy()
 
     def _operator(self, lengths: Tensor | None = None) -> torch._ops.OpOverload:
-        return _OPERATOR if lengths is None or lengths.device.type == "cpu" else _OPERATOR_ON_DEVICE
+        if lengths is None or lengths.device.type == "cpu" or self.proj_size > 0:
+            return _OPERATOR
+        # Where the kernels are not, lengths are read.
+        weight = self._weight("weight_ih_l0")
+        return _OPERATOR_ON_DEVICE if presence.serves(weight) and weight.dtype != torch.float64 else _OPERATOR
 
     def _run_layer(self, layer: int, x: Tensor, walk: PackedWalk | DeviceWalk, states: States) -> tuple[Tensor, States]:
         y, *final = _run(x, walk, states, self._layer_weights(layer))

@@ -28,7 +28,7 @@ def obstacle() -> str | None:
         return None
     if setting == "interpret":
         return f"{SWITCH}=interpret needs {INTERPRETER_SWITCH}=1"
-    if not torch.cuda.is_available():
+    if torch.version.cuda is None or not torch.cuda.is_available():
         return "there is no CUDA device"
     capability = torch.cuda.get_device_capability()
     if capability < (8, 0):
