@@ -17,6 +17,7 @@ from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.ema import AveragedModel
 from simlstm.training.interruption import Interrupted, Interruption
 from simlstm.training.journal import Journal
+from simlstm.training.means import RunningMeans
 from simlstm.training.objective import Objective
 from simlstm.training.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_rate
 from simlstm.training.precision import Precision
@@ -86,7 +87,7 @@ class Trainer:
         self.progress = Progress(processes=processes.count)
         self.steps_per_epoch = math.ceil(corpus.batches_per_epoch() / config.training.accumulation_steps)
         self.total_steps = self.steps_per_epoch * config.training.epochs
-        self._sums: dict[str, Tensor] = {}
+        self.means = RunningMeans(self.device)
         self._evaluates_after = _parts(self.steps_per_epoch, config.training.evaluations_per_epoch)
         self._wall_clock = time.perf_counter()
 
@@ -116,7 +117,7 @@ class Trainer:
         if progress.processes == self.processes.count:
             self.processes.set_random_states(parts["random"], self.device)
         self.progress = replace(progress, processes=self.processes.count)
-        self._sums = {name: self._double(value) for name, value in progress.sums.items()}
+        self.means.load(progress.sums, progress.counts)
 
     def save(self) -> None:
         """Save the state of the step just done."""
@@ -130,7 +131,7 @@ class Trainer:
         now = time.perf_counter()
         self.progress.wall_seconds += now - self._wall_clock
         self._wall_clock = now
-        self.progress.sums = {name: value.item() for name, value in self._sums.items()}
+        self.progress.sums, self.progress.counts = self.means.sums(), dict(self.means.counts)
         if self.journal is not None:
             self.progress.log_bytes = self.journal.position()
         tensors = {f"model:{name}": tensor for name, tensor in self.model.state_dict().items()}
@@ -244,30 +245,26 @@ class Trainer:
         return self.progress.sentences / max(self.progress.train_seconds, 1e-9)
 
     def _record(self, values: Mapping[str, Tensor]) -> None:
-        """Add to the sums of the next log line, without waiting for the device."""
-        if not self.processes.leads:
-            return
-        for name, value in values.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
-            self.progress.counts[name] = self.progress.counts.get(name, 0) + 1
+        """Add to the means of the next log line, without waiting for the device."""
+        if self.processes.leads:
+            self.means.add(values)
 
     def _log(self) -> None:
         """Write the means since the last line."""
         self._check_finite()
-        means = {name: value.item() / self.progress.counts[name] for name, value in self._sums.items()}
         rates = {f"learning_rate_{group['part']}": group["lr"] for group in self.optimizer.param_groups}
         rate = {"sentences_per_second": self.sentences_per_second()}
-        self._write("train", means | rates | rate)
-        self._sums, self.progress.counts = {}, {}
+        self._write("train", self.means.means() | rates | rate)
+        self.means.clear()
 
     def _write(self, event: str, values: dict[str, float]) -> None:
         if self.journal is not None:
             self.journal.write(event, self.progress.step, values, epoch=self.progress.epoch)
 
     def _check_finite(self) -> None:
-        """Stop before a broken model is saved; the sums since the last line tell, as NaN stays NaN in a sum."""
-        for name, value in self._sums.items():
-            if not math.isfinite(value.item()):
+        """Stop before a broken model is saved; the sums since the last line tell."""
+        for name, value in self.means.sums().items():
+            if not math.isfinite(value):
                 raise DivergedError(
                     f"{name} is no longer finite at step {self.progress.step}: try a lower optimizer.learning_rate"
                 )
@@ -278,10 +275,6 @@ class Trainer:
             started = time.perf_counter()
             torch.cuda.synchronize(self.device)
             self.progress.train_seconds += time.perf_counter() - started
-
-    def _double(self, value: float) -> Tensor:
-        # Filled where it lies: a copy from the host would wait for the device.
-        return torch.full((), value, dtype=torch.float64, device=self.device)
 
 
 def _parts(steps: int, parts: int) -> frozenset[int]:
