@@ -187,10 +187,7 @@ class Trainer:
             self._record({name: value.detach() for name, value in losses.items()})
             self.progress.sentences += 2 * len(planned.rows)
         self.processes.add_gradients(self.model.parameters())
-        if settings.max_gradient_norm > 0:
-            self.precision.scaler.unscale_(self.optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
-            self._record(self.precision.norms(norm))
+        self._record(self.precision.clip(self.optimizer, self.model.parameters(), settings.max_gradient_norm))
         self.precision.scaler.step(self.optimizer)
         self.precision.scaler.update()
         self.optimizer.zero_grad()

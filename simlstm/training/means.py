@@ -32,8 +32,12 @@ class RunningMeans:
         return {name: value.item() for name, value in self._sums.items()}
 
     def means(self) -> dict[str, float]:
-        """Return the mean of each name."""
-        return {name: value / self.counts[name] for name, value in self.sums().items()}
+        """Return the mean of each name; that of ``gradient_norm`` is over the steps without ``overflow``, if any."""
+        sums = self.sums()
+        counts = self.counts
+        if "gradient_norm" in sums:
+            counts = counts | {"gradient_norm": counts["gradient_norm"] - round(sums.get("overflow", 0))}
+        return {name: value / counts[name] for name, value in sums.items() if counts[name] > 0}
 
     def clear(self) -> None:
         """Begin anew."""

@@ -2,11 +2,12 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from simlstm.training.config import PrecisionName
 
@@ -46,12 +47,33 @@ class Precision:
             return contextlib.nullcontext()
         return torch.autocast(self._device_type, self._dtype)
 
-    def norms(self, norm: Tensor) -> dict[str, Tensor]:
-        """Return what is recorded of a step's gradient norm: with scaling, 0 and an ``overflow`` where it is none."""
-        if not self.scaler.is_enabled():
-            return {"gradient_norm": norm}
-        finite = torch.isfinite(norm)
-        return {"gradient_norm": torch.where(finite, norm, 0), "overflow": (~finite).float()}
+    def clip(self, optimizer: Optimizer, parameters: Iterable[nn.Parameter], norm: float) -> dict[str, Tensor]:
+        """Take the scaling out of the gradients and cut them to a norm, without waiting for the device.
+
+        Args:
+            optimizer: Of the parameters; its next step is the scaler's.
+            parameters: Those whose gradients are cut.
+            norm: Largest norm of all gradients together; 0 cuts nothing.
+
+        Returns:
+            What is recorded of the step: ``gradient_norm`` before the cut, where it is cut; and, with scaling,
+            ``overflow``, 1 for a step that is left out, which has no norm (0 stands in its place).
+        """
+        scales = self.scaler.is_enabled()
+        if norm == 0 and not scales:
+            return {}
+        self.scaler.unscale_(optimizer)
+        parameters = list(parameters)
+        if norm > 0:
+            found = nn.utils.clip_grad_norm_(parameters, norm)
+        else:  # the largest gradient, which is finite if all are
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            found = nn.utils.get_total_norm(gradients, float("inf"))
+        finite = torch.isfinite(found)
+        overflow = {"overflow": (~finite).float()} if scales else {}
+        if norm == 0:
+            return overflow
+        return {"gradient_norm": torch.where(finite, found, 0) if scales else found} | overflow
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what resuming needs: nothing without scaling."""

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from simlstm.training.config_file import ConfigError
+from simlstm.training.means import RunningMeans
 from simlstm.training.precision import Precision, check_precision, float32_products
+from tests.training.processes import build_trainer
 
 CPU = torch.device("cpu")
 
@@ -72,10 +74,9 @@ if {chosen == "nothing"}:
     assert said.returncode == 0, said.stderr
 
 
-def _step(precision, weight, optimizer, factor):
+def _step(precision, weight, optimizer, factor, norm=1.0):
     precision.scaler.scale((weight * factor).sum()).backward()
-    precision.scaler.unscale_(optimizer)
-    values = precision.norms(torch.nn.utils.clip_grad_norm_([weight], 1.0))
+    values = precision.clip(optimizer, [weight], norm)
     precision.scaler.step(optimizer)
     precision.scaler.update()
     optimizer.zero_grad()
@@ -98,11 +99,46 @@ def test_a_step_that_overflows_is_left_out_and_the_scaling_is_resumed():
     assert resumed.scaler.state_dict()["_growth_tracker"] == 1
 
 
+def test_without_clipping_an_overflow_is_told_too():
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight], lr=0.1, fused=True)
+    precision = Precision("fp16", CPU)
+    assert _step(precision, weight, optimizer, 1e36, norm=0) == {"overflow": 1.0}
+    assert torch.equal(weight, torch.ones(2))
+    assert _step(precision, weight, optimizer, 1e30, norm=0) == {"overflow": 0.0}, "its square would be infinite"
+    assert weight.max() < 1
+
+
+@pytest.mark.parametrize(("norm", "names"), [(0.0, {"overflow"}), (1.0, {"overflow", "gradient_norm"})])
+def test_the_loop_logs_overflows(graded, tiny, norm, names):
+    trainer = build_trainer(tiny(graded, training__precision="fp16", optimizer__max_gradient_norm=norm))
+    trainer._step(trainer.corpus.epoch(0)[:1])
+    assert set(trainer.means.sums()) & {"overflow", "gradient_norm"} == names
+
+
+def test_a_step_that_is_left_out_is_not_in_the_mean_of_the_norms():
+    means = RunningMeans(CPU)
+    means.add({"gradient_norm": torch.tensor(0.0), "overflow": torch.tensor(1.0)})
+    assert means.means() == {"overflow": 1.0}, "no step has a norm"
+    for norm in (2.0, 4.0):
+        means.add({"loss": torch.tensor(norm)})
+        means.add({"gradient_norm": torch.tensor(norm), "overflow": torch.tensor(0.0)})
+    assert means.means() == {"loss": 3.0, "gradient_norm": 3.0, "overflow": pytest.approx(1 / 3)}
+    resumed = RunningMeans(CPU)
+    resumed.load(means.sums(), means.counts)
+    assert resumed.means() == means.means()
+    means.clear()
+    assert means.means() == {}
+
+
 @pytest.mark.parametrize("name", ["float32", "bf16", "tf32"])
 def test_without_float16_nothing_is_scaled(name):
     precision = Precision(name, CPU)
-    norm = torch.tensor(float("inf"))
-    assert precision.norms(norm) == {"gradient_norm": norm}
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([weight], lr=0.0)
+    assert _step(precision, weight, optimizer, 3.0) == {"gradient_norm": pytest.approx(3 * 2**0.5)}
+    assert _step(precision, weight, optimizer, 3e38) == {"gradient_norm": float("inf")}, "for the log to stop at"
+    assert _step(precision, weight, optimizer, 3.0, norm=0) == {}
     assert precision.tensors() == {}
     precision.load({})
 
