@@ -193,8 +193,8 @@ def _answered() -> Iterator[None]:
     """Say in one way that a process did not answer, and what the connection says of it."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise  # that is this process's own
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise  # those are this process's own
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         raise PeerError(f"another process of the run has failed or is gone: {reason}") from error

@@ -8,6 +8,7 @@ import torch
 
 from simlstm.models.checkpoint import read_checkpoint
 from simlstm.training.config_file import ConfigError
+from simlstm.training.distributed import PeerError, Processes
 from simlstm.training.interruption import Interrupted
 from tests.training.processes import fail_in_turn, gradients_of_steps, save_gradients, together, whole_run
 from tests.training.test_resume import StopAfter
@@ -73,6 +74,24 @@ def test_another_number_is_refused_where_each_process_draws_at_random(graded, ti
         ConfigError, match=r"trained by 4 processes, and there are 1; \[model\] embedding_dropout, word"
     ):
         run(config, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), torch.AcceleratorError),
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError),
+        (RuntimeError("Connection closed by peer"), PeerError),
+    ],
+)
+def test_what_breaks_on_this_device_is_not_a_peers_failure(monkeypatch, error, raised):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", fail)
+    with pytest.raises(raised) as caught:
+        Processes(0, 2, joined=True).ask(lambda: 0)
+    assert type(caught.value) is raised
 
 
 def test_a_failure_of_one_process_is_told_and_a_dead_one_noticed(tmp_path):
