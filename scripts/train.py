@@ -17,7 +17,7 @@ from simlstm.training.distributed import ALONE, PeerError, Processes
 from simlstm.training.folder import RunFolder
 from simlstm.training.identity import saved_config
 from simlstm.training.interruption import Interrupted
-from simlstm.training.launch import join
+from simlstm.training.launch import join, leaving_in_time
 from simlstm.training.loop import DivergedError
 from simlstm.training.provenance import command_words, shell_command
 from simlstm.training.run import TrainingResult, train
@@ -63,7 +63,7 @@ def main(
 
     processes = ALONE
     try:
-        with join() as processes:
+        with join() as processes, leaving_in_time(processes):
             if not processes.leads:
                 logging.getLogger().setLevel(logging.ERROR)
             chosen = share_config(experiment, processes)

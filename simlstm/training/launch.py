@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -23,7 +24,8 @@ _SECONDS_TO_LEAVE = 20
 def join() -> Iterator[Processes]:
     """Meet the other processes of a run that ``torchrun`` launched; a process launched without it is alone.
 
-    Tensors on the CPU travel by gloo, those on CUDA by NCCL.
+    Tensors on the CPU travel by gloo, those on CUDA by NCCL. After a failure nobody is waited for: the others may be
+    waiting for this process.
     """
     if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
         yield ALONE
@@ -39,12 +41,25 @@ def join() -> Iterator[Processes]:
     except Interrupted:  # all leave together
         dist.destroy_process_group()
         raise
-    except BaseException:
-        # The others may be waiting for this process, and it must not wait for them, as a communicator's end can.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(_SECONDS_TO_LEAVE)
-        raise
     dist.destroy_process_group()
+
+
+@contextmanager
+def leaving_in_time(processes: Processes) -> Iterator[None]:
+    """End this process 20 seconds after a failure, whatever it waits for then, as a communicator's end can.
+
+    For a program that a failure ends: the others may be waiting for it. One that goes on after a failure does without.
+    """
+    try:
+        yield
+    except Interrupted:  # all leave together
+        raise
+    except BaseException:
+        # Only the main thread may handle signals, and a thread's failure is not the program's end.
+        if not processes.alone and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_SECONDS_TO_LEAVE)
+        raise
 
 
 def device_name(name: str) -> str:

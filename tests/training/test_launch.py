@@ -1,5 +1,10 @@
 """Where a process stands."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -24,6 +29,40 @@ def test_nobody_launched_it():
         assert processes is ALONE
         assert (processes.rank, processes.count, processes.leads) == (0, 1, True)
     assert [device_name(name) for name in ("auto", "cpu", "cuda", "cuda:1")] == ["auto", "cpu", "cuda", "cuda:1"]
+
+
+@pytest.mark.parametrize("where", ["main", "other"])
+@pytest.mark.parametrize("program", [False, True])
+def test_only_a_program_that_ends_is_ended_in_time(where, program):
+    code = f"""
+import contextlib, signal, threading
+from simlstm.training.launch import join, leaving_in_time
+
+said = []
+
+def fail():
+    try:
+        with join() as processes, leaving_in_time(processes) if {program} else contextlib.nullcontext():
+            raise KeyError("mine")
+    except KeyError as error:
+        said.append(error)
+
+if {where == "main"}:
+    fail()
+else:
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+assert len(said) == 1
+print(signal.alarm(0))
+"""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    said = subprocess.run([sys.executable, "-c", code], env=os.environ | alone, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert (int(said.stdout) > 0) == (where == "main" and program)
 
 
 @pytest.mark.usefixtures("third_of_four")
