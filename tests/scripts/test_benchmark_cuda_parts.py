@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from scripts.benchmarking.cuda import gpu
-from scripts.benchmarking.cuda.accelerator import HostAccelerator
+from scripts.benchmarking.cuda.accelerator import CudaAccelerator, HostAccelerator
 from scripts.benchmarking.cuda.candidates import (
     GraphedLayer,
     RotatingPackedLayer,
@@ -53,13 +53,45 @@ def test_turns_last_as_long_as_asked_and_candidates_alternate():
     assert (timing.device.median_s, timing.host_s, timing.calls, timing.device.turns) == (1 / 3, 1 / 3, 3, 2)
 
 
-def test_a_call_that_is_a_turn_by_itself_runs_alone():
+def test_a_long_call_runs_alone():
     now = itertools.count()
     accelerator = HostAccelerator(clock=lambda: next(now))
     calls: list[int] = []
-    taken = take_turns(accelerator, {"a": calls.append}, turns=2, turn_seconds=0.1)
+    taken = take_turns(accelerator, {"a": calls.append}, turns=2, turn_seconds=0.03)
     assert taken["a"].calls == 1
-    assert calls == [0, 1, 2, 3, 4, 5, 1, 2], "three to warm up, three to estimate, and one a turn"
+    assert calls == [0, 1, 2, 3, 4, 5, 1, 2], "two to warm up, four to estimate, and one a turn"
+    calls.clear()
+    take_turns(accelerator, {"a": calls.append}, turns=2, turn_seconds=0.04)
+    assert calls == [0, 1, 2, 3, 4, 5, 0, 1, 1, 2], "in a third of a second, a launch counts: it is queued behind one"
+
+
+def test_nothing_is_waited_for_between_the_untimed_call_and_the_first_mark(monkeypatch: pytest.MonkeyPatch):
+    """What the device does of ``CudaAccelerator.time``, without one."""
+    done: list[object] = []
+
+    class Event:
+        def __init__(self, **_: object) -> None: ...
+
+        def record(self) -> None:
+            done.append("mark")
+
+        def synchronize(self) -> None:
+            done.append("wait for the mark")
+
+        def elapsed_time(self, _: object) -> float:
+            return 6.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: done.append("wait"))
+    accelerator = object.__new__(CudaAccelerator)
+    accelerator.device = CPU
+    turn = accelerator.time(done.append, 7, 2)
+    assert done == ["wait", 7, "mark", 8, 9, "mark", "wait for the mark"]
+    assert turn.device_s == pytest.approx(3e-3)
+    assert 0 < turn.host_s < 1
+    done.clear()
+    accelerator.time(done.append, 7, 1, primed=False)
+    assert done == ["wait", "mark", 8, "mark", "wait for the mark"]
 
 
 def test_short_calls_are_not_repeated_without_end_and_one_turn_is_refused():

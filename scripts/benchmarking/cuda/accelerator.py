@@ -25,8 +25,16 @@ class Accelerator(Protocol):
     device: torch.device
     cache_bytes: int
 
-    def time(self, call: Callable[[int], object], first: int, calls: int) -> Turn:
-        """Time ``call(first)``, ``call(first + 1)``, …, ``calls`` of them, one queued behind the other."""
+    def time(self, call: Callable[[int], object], first: int, calls: int, *, primed: bool = True) -> Turn:
+        """Time ``call(first + 1)``, ``call(first + 2)``, …, ``calls`` of them, one queued behind the other.
+
+        Args:
+            call: Gets the running number.
+            first: Number of an untimed call right before them, behind which they queue: without it, the device would
+                be idle at the first, and the time that the host takes to launch it would count as the device's.
+            calls: How many are timed.
+            primed: Whether there is that untimed call.
+        """
 
     def mark(self) -> Any:
         """Remember this place in the work of the device."""
@@ -57,12 +65,14 @@ class CudaAccelerator:
         self.device = torch.device("cuda", torch.cuda.current_device())
         self.cache_bytes: int = torch.cuda.get_device_properties(self.device).L2_cache_size
 
-    def time(self, call: Callable[[int], object], first: int, calls: int) -> Turn:
+    def time(self, call: Callable[[int], object], first: int, calls: int, *, primed: bool = True) -> Turn:
         """Put an event in front of the calls and one behind them."""
         self.wait()
+        if primed:
+            call(first)
         began = time.perf_counter()
         start = self.mark()
-        for number in range(first, first + calls):
+        for number in range(first + 1, first + 1 + calls):
             call(number)
         end = self.mark()
         host = time.perf_counter() - began
@@ -120,10 +130,12 @@ class HostAccelerator:
         self.cache_bytes = cache_bytes
         self.clock = clock
 
-    def time(self, call: Callable[[int], object], first: int, calls: int) -> Turn:
+    def time(self, call: Callable[[int], object], first: int, calls: int, *, primed: bool = True) -> Turn:
         """Read the clock in front of the calls and behind them."""
+        if primed:
+            call(first)
         began = self.clock()
-        for number in range(first, first + calls):
+        for number in range(first + 1, first + 1 + calls):
             call(number)
         seconds = (self.clock() - began) / calls
         return Turn(seconds, seconds)

@@ -8,11 +8,13 @@ from scripts.benchmarking.cuda.accelerator import Accelerator
 from scripts.benchmarking.cuda.records import CudaTiming
 from scripts.benchmarking.interleave import Measurement
 
-# Events tell half a microsecond apart, and a turn begins with an idle device, whose first launch is waited for, once:
-# both are below a hundredth of this.
+# Events tell half a microsecond apart, which is far below a hundredth of this.
 TURN_SECONDS = 5e-3
+# A call that lasts this many turns needs no untimed one before it: what the host takes to launch it, up to 0.3 ms, is
+# below a hundredth of it.
+_LONG = 10
 _MOST_CALLS = 500
-_WARMUP = 3
+_WARMUP, _ESTIMATED = 2, 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def take_turns(
     turns: int,
     turn_seconds: float = TURN_SECONDS,
 ) -> dict[str, Turns]:
-    """Time candidates by turns, in alternating order, each after one untimed call where a turn has several.
+    """Time candidates by turns, in alternating order, each right behind one untimed call unless it is a long one.
 
     Args:
         accelerator: Where they run.
@@ -48,20 +50,18 @@ def take_turns(
     """
     if turns < 2:
         raise ValueError(f"turns={turns}: at least 2 are needed for a median and quartiles")
-    counts = {}
+    counts, primed = {}, {}
     for name, call in candidates.items():
         for number in range(_WARMUP):
             call(number)
-        accelerator.wait()
-        estimate = accelerator.time(call, _WARMUP, _WARMUP)
+        estimate = accelerator.time(call, _WARMUP, _ESTIMATED)
+        primed[name] = estimate.device_s < _LONG * turn_seconds
         counts[name] = min(max(math.ceil(turn_seconds / max(estimate.device_s, 1e-9)), 1), _MOST_CALLS)
     taken = {name: Turns(Measurement(name), Measurement(name), counts[name]) for name in candidates}
     for turn in range(turns):
         for name in candidates if turn % 2 == 0 else reversed(list(candidates)):
             first = turn * counts[name]
-            if counts[name] > 1:  # a call that is a turn by itself needs no company
-                candidates[name](first)
-            measured = accelerator.time(candidates[name], first + 1, counts[name])
+            measured = accelerator.time(candidates[name], first, counts[name], primed=primed[name])
             taken[name].device.seconds.append(measured.device_s)
             taken[name].host.seconds.append(measured.host_s)
     return taken
