@@ -158,6 +158,8 @@ def _split_at_once(problem: Problem, chip: Chip) -> list[Plan]:
             for size, warps in _tiles(units, problem.hidden_size, backward=problem.backward).items()
             if _shared_bytes(size, units, k, problem) <= chip.shared_bytes
         }
+        if not tiles:
+            continue
         ordered = _ordered(tuple(tiles), problem, chip, slices(problem.hidden_size, units))
         # Each candidate costs seconds of compiling: of fewer units, only the likeliest takes part.
         chosen = ordered[: 1 if plans else 2]
@@ -188,8 +190,9 @@ def _tiles(units: int, hidden_size: int, *, backward: bool) -> dict[int, int]:
 
 
 def _shared_bytes(block_sequences: int, units: int, k: int, problem: Problem) -> int:
-    """Return what the compiler takes at most: weights, the operand of a step, and room to turn results around."""
-    items = (4 * units + block_sequences) * k + block_sequences * units
+    """Return what the compiler takes at most: weights, what a step multiplies, and room to turn results around."""
+    operands = 4 if problem.backward else 1  # the gradients of all gates, or h
+    items = (4 * units + operands * block_sequences) * k + block_sequences * units
     return items * problem.products.itemsize + _SHARED_EXTRA
 
 

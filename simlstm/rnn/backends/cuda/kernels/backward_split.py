@@ -114,25 +114,33 @@ def backward_split(
                 if dhT is not None:
                     begins = (runs | ends) & (came == 0)
                     dh = tl.load(dhT + state, mask=begins[:, None] & is_unit[None, :], other=0.0).to(tl.float32)
+                if dy is not None:  # none reaches a step behind the last one, where dh0 is made
+                    dh += tl.load(dy + place_of_h, mask=is_row, other=0.0).to(tl.float32)
 
                 # All of the above is this program's own; the gradients of the step that we come from are not.
                 if block == group:
                     wait_for(counter, step * slices)
                 where = ((came_from + place).to(tl.int64) * DIRECTIONS + direction)[:, None] * (4 * HIDDEN)
                 if BLOCK_K == 0:
-                    dh = product(_gate(d_gates, where, 0, k, came, HIDDEN), w_i, dh, PRECISION)
-                    dh = product(_gate(d_gates, where, 1, k, came, HIDDEN), w_f, dh, PRECISION)
-                    dh = product(_gate(d_gates, where, 2, k, came, HIDDEN), w_g, dh, PRECISION)
-                    dh = product(_gate(d_gates, where, 3, k, came, HIDDEN), w_o, dh, PRECISION)
+                    # All on their way before the first one is multiplied: the way is long.
+                    from_i = _gate(d_gates, where, 0, k, came, HIDDEN)
+                    from_f = _gate(d_gates, where, 1, k, came, HIDDEN)
+                    from_g = _gate(d_gates, where, 2, k, came, HIDDEN)
+                    from_o = _gate(d_gates, where, 3, k, came, HIDDEN)
                     if RESIDENT_REST > 0:
-                        operand = _gate(d_gates, where, 0, k_rest, came, HIDDEN)
-                        dh = product(operand, w_i_rest, dh, PRECISION)
-                        operand = _gate(d_gates, where, 1, k_rest, came, HIDDEN)
-                        dh = product(operand, w_f_rest, dh, PRECISION)
-                        operand = _gate(d_gates, where, 2, k_rest, came, HIDDEN)
-                        dh = product(operand, w_g_rest, dh, PRECISION)
-                        operand = _gate(d_gates, where, 3, k_rest, came, HIDDEN)
-                        dh = product(operand, w_o_rest, dh, PRECISION)
+                        from_i_rest = _gate(d_gates, where, 0, k_rest, came, HIDDEN)
+                        from_f_rest = _gate(d_gates, where, 1, k_rest, came, HIDDEN)
+                        from_g_rest = _gate(d_gates, where, 2, k_rest, came, HIDDEN)
+                        from_o_rest = _gate(d_gates, where, 3, k_rest, came, HIDDEN)
+                    dh = product(from_i, w_i, dh, PRECISION)
+                    dh = product(from_f, w_f, dh, PRECISION)
+                    dh = product(from_g, w_g, dh, PRECISION)
+                    dh = product(from_o, w_o, dh, PRECISION)
+                    if RESIDENT_REST > 0:
+                        dh = product(from_i_rest, w_i_rest, dh, PRECISION)
+                        dh = product(from_f_rest, w_f_rest, dh, PRECISION)
+                        dh = product(from_g_rest, w_g_rest, dh, PRECISION)
+                        dh = product(from_o_rest, w_o_rest, dh, PRECISION)
                 else:
                     for start_of_k in tl.range(0, HIDDEN, BLOCK_K, num_stages=2):
                         k_now = start_of_k + tl.arange(0, BLOCK_K)
@@ -145,8 +153,6 @@ def backward_split(
                         w = gate_of_weights(w_hh, 3, k_now[:, None], unit[None, :], HIDDEN)
                         dh = product(_gate(d_gates, where, 3, k_now, came, HIDDEN), w, dh, PRECISION)
                 tl.store(dh0 + state, dh, mask=ends[:, None] & is_unit[None, :])
-                if dy is not None:
-                    dh += tl.load(dy + place_of_h, mask=is_row, other=0.0).to(tl.float32)
                 d_i, d_f, d_g, d_o, dc = retreat(
                     i.to(tl.float32),
                     f.to(tl.float32),

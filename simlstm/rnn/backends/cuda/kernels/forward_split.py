@@ -126,6 +126,14 @@ def forward_split(
                 a_o = tl.load(gates + place_of_gates + 3 * HIDDEN, mask=is_row, other=0.0)
                 state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN
                 c = tl.load(cells + state + unit[None, :], mask=is_row, other=0.0)
+                pooled = (sequence.to(tl.int64) * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
+                if maximum is not None:
+                    most = tl.load(maximum + pooled, mask=is_row, other=0.0)
+                if total is not None:
+                    summed = tl.load(total + pooled, mask=is_row, other=0.0)
+                # Blocks that run are the first ones: this is the last one when the group's next one does not.
+                next_block = first + groups * BLOCK_SEQUENCES
+                longest_of_next = tl.load(lengths + next_block, mask=next_block < sequences, other=0)
 
                 # All of the above is this program's own; h is not.
                 if block == group:
@@ -134,28 +142,23 @@ def forward_split(
                 a_f = a_f.to(tl.float32) + b_f[None, :]
                 a_g = a_g.to(tl.float32) + b_g[None, :]
                 a_o = a_o.to(tl.float32) + b_o[None, :]
+                if kept_gates is not None:
+                    own = tl.load(before + state + unit[None, :], mask=is_row, other=0.0, cache_modifier=".cg")
                 if BLOCK_K == 0:
-                    h = tl.load(
-                        before + state + k[None, :],
-                        mask=runs[:, None] & (k < HIDDEN)[None, :],
-                        other=0.0,
-                        cache_modifier=".cg",
-                    )
+                    is_h = runs[:, None] & (k < HIDDEN)[None, :]
+                    h = tl.load(before + state + k[None, :], mask=is_h, other=0.0, cache_modifier=".cg")
+                    if RESIDENT_REST > 0:
+                        is_h = runs[:, None] & (k_rest < HIDDEN)[None, :]
+                        h_rest = tl.load(before + state + k_rest[None, :], mask=is_h, other=0.0, cache_modifier=".cg")
                     a_i = product(h, w_i, a_i, PRECISION)
                     a_f = product(h, w_f, a_f, PRECISION)
                     a_g = product(h, w_g, a_g, PRECISION)
                     a_o = product(h, w_o, a_o, PRECISION)
                     if RESIDENT_REST > 0:
-                        h = tl.load(
-                            before + state + k_rest[None, :],
-                            mask=runs[:, None] & (k_rest < HIDDEN)[None, :],
-                            other=0.0,
-                            cache_modifier=".cg",
-                        )
-                        a_i = product(h, w_i_rest, a_i, PRECISION)
-                        a_f = product(h, w_f_rest, a_f, PRECISION)
-                        a_g = product(h, w_g_rest, a_g, PRECISION)
-                        a_o = product(h, w_o_rest, a_o, PRECISION)
+                        a_i = product(h_rest, w_i_rest, a_i, PRECISION)
+                        a_f = product(h_rest, w_f_rest, a_f, PRECISION)
+                        a_g = product(h_rest, w_g_rest, a_g, PRECISION)
+                        a_o = product(h_rest, w_o_rest, a_o, PRECISION)
                 else:
                     # Never a single pass: Triton 3.9 would unroll it, and stop the process over float32 (an assertion).
                     for start_of_k in tl.range(0, max(HIDDEN, BLOCK_K + 1), BLOCK_K, num_stages=2):
@@ -174,14 +177,19 @@ def forward_split(
                         a_g = product(h, w, a_g, PRECISION)
                         w = gate_of_weights(w_hh, 3, unit[None, :], k_now[:, None], HIDDEN)
                         a_o = product(h, w, a_o, PRECISION)
-                place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
-                if kept_gates is not None:
-                    own = tl.load(before + state + unit[None, :], mask=is_row, other=0.0, cache_modifier=".cg")
-                    tl.store(kept_h + place_of_h, own, mask=is_row)
-                    tl.store(kept_c + place_of_h, c, mask=is_row)
+                c_before = c
                 i, f, g, o, c, h_new = advance(a_i, a_f, a_g, a_o, c, APPROXIMATE)
                 tl.store(after + state + unit[None, :], h_new.to(PRODUCTS), mask=is_row)
                 tl.store(cells + state + unit[None, :], c, mask=is_row)
+                if maximum is not None:
+                    tl.store(maximum + pooled, tl.maximum(most, h_new), mask=is_row)
+                if total is not None:
+                    tl.store(total + pooled, summed + h_new, mask=is_row)
+                # The others need nothing more of this step: what follows is written while they go on.
+                if t >= longest_of_next:
+                    announce(counter)
+
+                place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
                 if y is not None:
                     tl.store(y + place_of_h, h_new, mask=is_row)
                 if hT is not None:
@@ -190,17 +198,10 @@ def forward_split(
                         last = length * 0
                     tl.store(hT + state + unit[None, :], h_new, mask=(last == t)[:, None] & is_row)
                 if kept_gates is not None:
+                    tl.store(kept_h + place_of_h, own, mask=is_row)
+                    tl.store(kept_c + place_of_h, c_before, mask=is_row)
                     place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
                     tl.store(kept_gates + place_of_kept, i, mask=is_row)
                     tl.store(kept_gates + place_of_kept + HIDDEN, f, mask=is_row)
                     tl.store(kept_gates + place_of_kept + 2 * HIDDEN, g, mask=is_row)
                     tl.store(kept_gates + place_of_kept + 3 * HIDDEN, o, mask=is_row)
-                if maximum is not None or total is not None:
-                    pooled = (sequence.to(tl.int64) * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
-                    if maximum is not None:
-                        most = tl.load(maximum + pooled, mask=is_row, other=0.0)
-                        tl.store(maximum + pooled, tl.maximum(most, h_new), mask=is_row)
-                    if total is not None:
-                        summed = tl.load(total + pooled, mask=is_row, other=0.0)
-                        tl.store(total + pooled, summed + h_new, mask=is_row)
-        announce(counter)
