@@ -1,6 +1,7 @@
 """Plans: whatever the problem, each fits onto the chip and covers it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from simlstm.rnn.backends.cuda.plan import (
     Plan,
     Problem,
     candidates,
-    fits_at_once,
+    fits,
     groups,
     power_of_two,
     resident_parts,
@@ -86,14 +87,14 @@ def test_a_plan_does_not_depend_on_the_exact_batch(problem, chip):
     assert len(sizes) <= 2
 
 
-def test_what_fits_at_once_and_what_does_not():
+def test_what_fits_and_what_does_not():
     h200 = Chip(132)
 
     def problem(hidden_size, products=torch.bfloat16, precision="ieee"):
         return Problem(hidden_size, 2, 64, products, precision, backward=False, keeps=True)
 
-    assert all(fits_at_once(problem(size), h200) for size in (64, 128, 256, 300, 512, 1024))
-    assert not fits_at_once(problem(2048), h200)
+    assert all(fits(problem(size), h200) for size in (64, 128, 256, 300, 512, 1024))
+    assert not fits(problem(2048), h200)
     assert candidates(problem(128), h200)[0].kernel == "whole"
     assert candidates(problem(512), h200)[0].kernel == "split"
     assert candidates(problem(2048), h200)[0].block_k > 0
@@ -107,3 +108,21 @@ def test_a_plan_describes_itself():
 @pytest.mark.parametrize(("number", "power"), [(1, 1), (2, 2), (3, 4), (64, 64), (65, 128)])
 def test_power_of_two(number, power):
     assert power_of_two(number) == power
+
+
+def test_the_limits_that_the_readme_names():
+    h200 = Chip(132)
+
+    def largest(products, precision, *, backward):
+        sizes = range(16, 1500, 16)
+        problems = (Problem(size, 2, 512, products, precision, backward, not backward) for size in sizes)
+        return max(problem.hidden_size for problem in problems if fits(problem, h200))
+
+    found = [
+        largest(products, precision, backward=backward)
+        for products, precision in ((torch.bfloat16, "ieee"), (torch.float32, "tf32"))
+        for backward in (False, True)
+    ]
+    assert found == [1056, 768, 640, 384]
+    readme = (Path(__file__).parents[2] / "simlstm/rnn/README.md").read_text("utf-8")
+    assert "H > {} in 16 bits ({} in training), {} in TF32 ({})".format(*found) in readme

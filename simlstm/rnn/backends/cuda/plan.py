@@ -4,7 +4,7 @@ Nothing here looks at lengths or at the exact batch size: a plan serves every ba
 kernel is compiled for one batch alone.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -109,13 +109,17 @@ def groups(plan: Plan, problem: Problem, chip: Chip) -> int:
 def candidates(problem: Problem, chip: Chip) -> list[Plan]:
     """Return the plans that are worth measuring, the one to take unmeasured first."""
     plans = _whole(problem, chip) + _split_at_once(problem, chip)
-    return plans or [_streamed(problem, at_once=False)]
+    if plans:
+        return plans
+    plan = _streamed(problem, at_once=True)
+    together = slices(problem.hidden_size, plan.block_units) * problem.directions
+    return [plan if together <= chip.multiprocessors else replace(plan, at_once=False)]
 
 
 @cache
-def fits_at_once(problem: Problem, chip: Chip) -> bool:
-    """Return whether all steps can be one launch."""
-    return candidates(problem, chip)[0].at_once
+def fits(problem: Problem, chip: Chip) -> bool:
+    """Return whether the weights stay on the chip for all steps; full float32, which streams them, counts as if."""
+    return bool(_whole(problem, chip) or _split_at_once(problem, chip))
 
 
 def _is_full_float32(problem: Problem) -> bool:

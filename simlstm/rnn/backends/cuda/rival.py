@@ -12,7 +12,7 @@ from simlstm.rnn.backends import stock
 from simlstm.rnn.backends.cuda import lstm, notebook
 from simlstm.rnn.backends.cuda.arithmetic import Arithmetic
 from simlstm.rnn.backends.cuda.launch import Recurrent, chip_of, problem_of
-from simlstm.rnn.backends.cuda.plan import Problem, fits_at_once
+from simlstm.rnn.backends.cuda.plan import Problem, fits
 from simlstm.rnn.backends.cuda.stopwatch import seconds_of
 from simlstm.rnn.backends.cuda.tuning import coarse, name_of
 from simlstm.rnn.walk import PackedWalk
@@ -31,9 +31,9 @@ _known: dict[tuple[torch.device, int, Problem], bool] = {}
 def is_faster(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeights], products: torch.dtype) -> bool:
     """Return whether packed input of this size is better left to cuDNN.
 
-    It is when the recurrent weights do not fit onto the chip, so that the kernels, too, would need a launch at every
-    step. With many sequences of many units both are bound by the same products: there, one layer of about this size is
-    run through both. The answer is kept. While a CUDA graph is captured, with SIMLSTM_CUDA_TUNING=off, and without the
+    It is when the recurrent weights do not fit onto the chip, so that the kernels, too, would read them at every step.
+    With many sequences of many units both are bound by the same products: there, one layer of about this size is run
+    through both. The answer is kept. While a CUDA graph is captured, with SIMLSTM_CUDA_TUNING=off, and without the
     memory to measure with, the kernels are taken.
 
     Args:
@@ -47,12 +47,12 @@ def is_faster(x: Tensor, h0: Tensor, c0: Tensor, weights: Sequence[DirectionWeig
     inputs = (x, h0, c0, *(tensor for w in weights for tensor in w))
     trains = torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in inputs)
     problem = coarse(problem_of(recurrent, sequences, Arithmetic.of(products), backward=trains, keeps=trains))
-    fits = fits_at_once(problem, chip_of(x.device))
-    if fits and (sequences < _FEWEST_SEQUENCES or recurrent.hidden_size < _FEWEST_UNITS):
+    stays = fits(problem, chip_of(x.device))
+    if stays and (sequences < _FEWEST_SEQUENCES or recurrent.hidden_size < _FEWEST_UNITS):
         return False
     if not stock.can_run(x, weights, products) or not notebook.may_measure(x.device):
         return False
-    if not fits:
+    if not stays:
         return True
     if not notebook.is_open(x.device):
         return False
