@@ -40,10 +40,14 @@ class Subject(Enum):
     rnn = "rnn"
     encode = "encode"
     train = "train"
+    kernels = "kernels"
     report = "report"
 
 
-_SUBJECT = "rnn: the layer. encode: sentences to vectors. train: training steps. report: tables and plots of results."
+_SUBJECT = (
+    "rnn: the layer. encode: sentences to vectors. train: training steps. kernels: what the compiler says of them. "
+    "report: tables and plots of results."
+)
 
 
 def main(
@@ -133,6 +137,10 @@ def main(
                 from scripts.benchmarking import train
 
                 report = train.measure(config, steps=steps, threads=threads)
+            case Subject.kernels:
+                from scripts.benchmarking import kernels
+
+                report = kernels.measure(hidden_sizes or kernels.HIDDEN_SIZES, batches or kernels.BATCHES)
             case Subject.report:
                 from scripts.benchmarking.page import write_page
 

@@ -8,6 +8,7 @@ from typing import Any
 from scripts.benchmarking.bars import rate_drawing, ratio_drawing, training_parts
 from scripts.benchmarking.cuda.plots import encode_drawings, layer_drawings
 from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
+from scripts.benchmarking.kernel_records import KernelReport
 from scripts.benchmarking.lines import memory_lines, time_lines
 from scripts.benchmarking.optional import load_package
 from scripts.benchmarking.results import EncodeReport, LayerReport, TrainReport, read_report
@@ -56,6 +57,8 @@ def draw_report(file: Path, folder: Path) -> list[Path]:
             drawings = encode_drawings(report)
         case CudaTrainReport():
             drawings = {"parts": lambda axes: training_parts(axes, report)}
+        case KernelReport():
+            drawings = {}  # a table says it all
     written = []
     for name, draw in drawings.items():
         target = folder / f"{file.stem}-{name}.svg"

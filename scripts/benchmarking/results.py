@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
+from scripts.benchmarking.kernel_records import KernelReport
 from scripts.benchmarking.records import Count, Difference, Machine, Positive, Record, Timing
 
 
@@ -189,7 +190,7 @@ class TrainReport(Record):
     figures: dict[str, TrainFigure]
 
 
-Report = LayerReport | EncodeReport | TrainReport | CudaLayerReport | CudaEncodeReport | CudaTrainReport
+Report = LayerReport | EncodeReport | TrainReport | CudaLayerReport | CudaEncodeReport | CudaTrainReport | KernelReport
 _REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="subject")])
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
 from scripts.benchmarking.cuda.tables import encode_parts, layer_parts, train_parts
+from scripts.benchmarking.kernel_records import KernelReport
+from scripts.benchmarking.kernel_table import kernel_parts
 from scripts.benchmarking.markdown import milliseconds, table
 from scripts.benchmarking.records import Machine
 from scripts.benchmarking.results import (
@@ -38,6 +40,8 @@ def report_text(report: Report) -> str:
             return _join([*encode_parts(report), _machine(report.machine)])
         case CudaTrainReport():
             return _join([*train_parts(report), _machine(report.machine)])
+        case KernelReport():
+            return _join([*kernel_parts(report), _made(report.machine)])
 
 
 def _join(parts: Iterable[str]) -> str:
@@ -165,6 +169,12 @@ def _train(report: TrainReport) -> list[str]:
     about = f"{report.config}, {report.precision}, {report.steps} steps, {report.sentences:,} sentences:"
     ratios = f"All steps together **{report.total_ratio:.2f}**, median step {report.step_ratio:.2f}."
     return [about, table(header, rows), ratios]
+
+
+def _made(machine: Machine) -> str:
+    """Say by what it was made, where the machine does not matter."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    return f"Made with {packages}; Python {machine.python}; commit {machine.commit or 'not known'}."
 
 
 def _machine(machine: Machine) -> str:
