@@ -76,9 +76,6 @@ def measure(
         plan: What.
         save: Called with the report so far whenever there is more of it.
         earlier: A report of a run that ended before its time: what it holds or refused is not tried again.
-
-    Raises:
-        RuntimeError: when the device does not work any more; what was measured before is saved.
     """
     machine = describe_cuda_machine(accelerator.device)
     rows = [] if earlier is None else list(earlier.rows)

@@ -35,7 +35,6 @@ def measure(
         earlier: A report of a run that ended before its time: what it holds or refused is not tried again.
 
     Raises:
-        RuntimeError: when the device does not work any more; what was measured before is saved.
         ValueError: when the earlier report is of another dtype.
     """
     if earlier is not None and earlier.dtype != plan.dtype:
@@ -81,8 +80,8 @@ def measure(
             shape = Shape(hidden_size, batch, layers, mean)
             if attempts.was_refused(str(shape)) or any(shape == Shape.of(row) for row in rows):
                 continue
-            if attempts.never_ended(shape.size_name):
-                attempts.left_out.append(f"{shape} (another shape of this size did not end)")
+            if attempts.ended_a_process(shape.size_name):
+                attempts.left_out.append(f"{shape} (another shape of this size did not end, or broke the device)")
                 continue
             attempts.in_time(str(shape), partial(measure_shape, accelerator, plan, shape, probe, attempts, keep))
     return report()
