@@ -112,7 +112,12 @@ def compile_ahead(
     compiled = triton.compile(
         ASTSource(fn=kernel, signature=signature, constexprs=constexprs, attrs=attributes),
         target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": plan.warps, "num_stages": 1, "launch_cooperative_grid": plan.at_once},
+        options={
+            "num_warps": plan.warps,
+            "num_stages": 1,
+            "launch_cooperative_grid": plan.at_once,
+            "enable_fp_fusion": True,
+        },
     )
     cubin = compiled.asm["cubin"]
     with TemporaryDirectory() as folder:
