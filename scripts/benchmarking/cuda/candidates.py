@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from scripts.benchmarking.cuda.accelerator import Accelerator
 from scripts.benchmarking.cuda.dtypes import DTYPES, peer_dtypes
+from scripts.benchmarking.cuda.flat_weights import flatten_weights
 from scripts.benchmarking.cuda.inputs import in_dtype
 from scripts.benchmarking.layer_candidates import Batch
 from scripts.benchmarking.torch_candidates import PackedLayer, PaddedLayer, comparable_rows, reference_outputs
@@ -157,7 +158,7 @@ def peers(stock: nn.LSTM, batches: list[Batch], dtype: str) -> dict[str, Rotatin
     made: dict[str, RotatingPackedLayer | RotatingPaddedLayer] = {}
     for name in peer_dtypes(dtype):
         layer = copy.deepcopy(stock).to(dtype=DTYPES[name])
-        layer.flatten_parameters()
+        flatten_weights(layer)
         converted = in_dtype(batches, DTYPES[name])
         made[f"{PACKED} {name}"] = RotatingPackedLayer(layer, converted)
         made[f"{PADDED} {name}"] = RotatingPaddedLayer(layer, converted)

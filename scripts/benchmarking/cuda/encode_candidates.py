@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from scripts.benchmarking.batches import zipf_sentences
 from scripts.benchmarking.cuda.dtypes import DTYPES
+from scripts.benchmarking.cuda.flat_weights import flatten_weights
 from scripts.benchmarking.cuda.inputs import Lengths
 from scripts.benchmarking.cuda.transformer import PaddedSentences
 from scripts.benchmarking.encode_shapes import stock_encoder
@@ -83,6 +85,7 @@ class StockCandidate:
 
     def __init__(self, encoder: SentenceEncoder, dtype: torch.dtype, sets: Sequence[TokenSet]) -> None:
         self._stock = stock_encoder(copy.deepcopy(encoder).cpu()).to(encoder.embedding.weight.device, dtype)
+        flatten_weights(cast("nn.LSTM", self._stock.recurrent))
         self._sets = sets
 
     def run(self, number: int) -> Tensor:
