@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.backends.cudnn import rnn
 
-from scripts.benchmarking.cuda import gpu
+from scripts.benchmarking.cuda import cudnn_use, gpu
 from scripts.benchmarking.cuda.accelerator import CudaAccelerator, HostAccelerator
 from scripts.benchmarking.cuda.candidates import (
     GraphedLayer,
@@ -24,6 +25,7 @@ from scripts.benchmarking.cuda.candidates import (
 from scripts.benchmarking.cuda.ceilings import CeilingProbe
 from scripts.benchmarking.cuda.dtypes import DTYPES, peer_dtypes, tf32
 from scripts.benchmarking.cuda.encode import encode_figures
+from scripts.benchmarking.cuda.flat_weights import flatten_weights
 from scripts.benchmarking.cuda.inputs import Lengths, in_dtype, input_sets, random_batches
 from scripts.benchmarking.cuda.layer_plan import Shape
 from scripts.benchmarking.cuda.layer_shape import layer_row
@@ -352,7 +354,7 @@ def test_a_row_says_how_many_times_faster_than_the_fastest_peer_ours_is():
     row = layer_row(
         Shape(8, 4, 1, 5.0), "forward+backward", drawn, work, Ceilings(tflops={"bfloat16": 1e-9}, gbytes=1.0), taken,
         dict.fromkeys(taken, 1e-3), dict.fromkeys(taken, 3 * 2**20) | {"torch packed float16": None},
-        dtype="bfloat16", sets=5,
+        dtype="bfloat16", sets=5, by_cudnn=1,
     )  # fmt: skip
     assert row.over == {"packed": 4.0, "padded": 3.0, "best": 3.0}
     assert row.fastest == {
@@ -365,11 +367,55 @@ def test_a_row_says_how_many_times_faster_than_the_fastest_peer_ours_is():
     ours = row.figures["simlstm"]
     assert (ours.timing.host_s, ours.timing.calls, ours.peak_mib, row.input_sets) == (0.5, 3, 3.0, 5)
     assert row.figures["torch packed float16"].peak_mib is None
+    assert row.by_cudnn == 1
     assert row.operations == operations(work, backward=True)
     assert row.least_bytes == least_bytes(work, itemsize=2, backward=True)
     assert row.roofline_s == pytest.approx(row.operations / 1e3)
     assert ours.roofline_share == pytest.approx(row.roofline_s / 1.0)
     assert Shape.of(row) == Shape(8, 4, 1, 5.0)
+
+
+def test_layers_that_ours_hands_on_are_counted(monkeypatch: pytest.MonkeyPatch):
+    handed: list[tuple[int, ...]] = []
+    monkeypatch.setattr(cudnn_use.stock, "lstm_layer", lambda *given: handed.append(given))
+    operator = cudnn_use.stock.lstm_layer
+    assert cudnn_use.layers_by_cudnn(lambda: [cudnn_use.stock.lstm_layer(1, 2), cudnn_use.stock.lstm_layer(3)]) == 2
+    assert handed == [(1, 2), (3,)]
+    with pytest.raises(ZeroDivisionError):
+        cudnn_use.layers_by_cudnn(lambda: 1 // 0)
+    assert cudnn_use.stock.lstm_layer is operator
+    assert cudnn_use.layers_by_cudnn(lambda: None) == 0
+
+
+def test_plans_are_those_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    pytest.importorskip("triton")
+    from simlstm.rnn.backends.cuda import notebook
+
+    monkeypatch.setenv(notebook.FOLDER, str(tmp_path))
+    monkeypatch.setattr(notebook, "kind_of", lambda device: f"Abacus on {device}")
+    device = torch.device("cuda", 0)
+    notebook.add(device, "cuDNN is faster: hidden_size=512", True)
+    notebook.add(device, "hidden_size=128", {"rows": 16})
+    assert cudnn_use.measured_plans(device) == {
+        "cuDNN is faster: hidden_size=512": True,
+        "hidden_size=128": {"rows": 16},
+    }
+    assert cudnn_use.measured_plans(CPU) == {}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_weights_are_flattened_in_every_dtype_that_cudnn_takes(monkeypatch: pytest.MonkeyPatch, dtype: str):
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(torch, "_cudnn_rnn_flatten_weight", lambda *given: asked.append(given))
+    monkeypatch.setattr(torch, "_use_cudnn_rnn_flatten_weight", lambda: True)
+    layer = stock_layer(6, 8, 2, dtype, CPU)
+    monkeypatch.setattr(rnn, "get_cudnn_mode", lambda kind: f"cuDNN's {kind}")
+    flatten_weights(layer)
+    assert asked == [], "there is no cuDNN on the CPU"
+    monkeypatch.setattr(torch, "cudnn_is_acceptable", lambda sample: sample.dtype == torch.bfloat16)
+    flatten_weights(layer)
+    expected = [(layer._flat_weights, 4, 6, "cuDNN's LSTM", 8, 0, 2, False, True)]
+    assert asked == (expected if dtype == "bfloat16" else [])
 
 
 def test_an_encoders_ratio_is_that_of_the_frozen_one():

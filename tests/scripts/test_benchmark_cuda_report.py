@@ -37,6 +37,9 @@ MACHINE = CudaMachine(
 )  # fmt: skip
 
 
+PLANS = {"hidden_size=128": "16 sequences", "cuDNN is faster: hidden_size=512": True}
+
+
 def timing(milliseconds: float) -> CudaTiming:
     seconds = milliseconds / 1e3
     device = Timing(median_s=seconds, quartiles_s=(seconds / 2, 2 * seconds), turns=20)
@@ -71,6 +74,7 @@ def layer_report() -> CudaLayerReport:
                     packed_rows=800, input_sets=9, operations=10**9, least_bytes=10**6, roofline_s=0.00012,
                     ceilings=Ceilings(tflops={"bfloat16": 790.0, "float16": 780.0 + batch}, gbytes=4300.0),
                     figures=figures, over=over, fastest=fastest,
+                    by_cudnn=0 if batch == 64 else layers if mode == "inference" else 1,
                 ))  # fmt: skip
     steps = [
         StepRow(hidden_size=128, batch=64, mode="inference", steps=40, us_per_step={"bfloat16": 44.44, "float16": 21}),
@@ -79,6 +83,7 @@ def layer_report() -> CudaLayerReport:
     return CudaLayerReport(
         machine=MACHINE, refused=["a shape, a peer: it broke"], left_out=["L=2", "L=3"], input_size=300,
         dtype="bfloat16", cudnn_takes={"bfloat16": False, "float16": True}, step_rows=steps, rows=rows,
+        plans=PLANS,
     )  # fmt: skip
 
 
@@ -92,7 +97,7 @@ def encode_report() -> CudaEncodeReport:
         for size, shown in ((128, figures), (256, {"simlstm frozen": figures["simlstm frozen"]}))
     ]
     return CudaEncodeReport(machine=MACHINE, refused=[], left_out=[], input_size=300, vocabulary_size=20_000,
-                            precision="bfloat16", rows=rows)  # fmt: skip
+                            precision="bfloat16", rows=rows, plans=PLANS)  # fmt: skip
 
 
 def train_report() -> CudaTrainReport:
@@ -102,7 +107,8 @@ def train_report() -> CudaTrainReport:
         for name, milliseconds in (("simlstm", 38), ("torch.nn.LSTM", 60))
     }
     return CudaTrainReport(
-        machine=MACHINE, refused=[], left_out=[], config="train-cuda.toml", precision="TF32", steps=96, block=8,
+        machine=MACHINE, refused=[], left_out=[], plans={},
+        config="train-cuda.toml", precision="TF32", steps=96, block=8,
         sentences=24_576, parity=1e-3, ratio=1.58, figures=figures,
     )  # fmt: skip
 
@@ -141,6 +147,10 @@ def test_the_layers_tables():
         "1.2 · 30.0 µs · **3.01×**", "0.8 · 20.0 µs · **2.04×**", "**2.04**", "padded float16", "0.3",
     ]  # fmt: skip
     assert training[-1] == "", "no graph in training"
+    assert [row[3] for row in cells(text, "128 | 512")[1:]] == [
+        "0.4 (0.2–0.8) cuDNN", "0.4 (0.2–0.8) cuDNN", "0.4 (0.2–0.8) cuDNN", "0.4 (0.2–0.8) cuDNN in 1 of 2 layers",
+    ]  # fmt: skip
+    assert "ours handed its layers to cuDNN" in text
     assert cells(text, "128 | 512")[-1][-5:] == ["1.2 · 30.0 µs · **3.01×**", "", "**3.01**", "packed float16", ""]
     assert "torch.nn.LSTM runs bfloat16 without cuDNN, float16 by cuDNN." in text
     assert "bfloat16 790–790 TFLOP/s, float16 844–1292 TFLOP/s; large copy: 4300–4300 GB/s." in text
@@ -155,6 +165,7 @@ def test_without_a_row_the_layers_report_says_why():
     text = report_text(layer_report().model_copy(update={"rows": [], "step_rows": []}))
     assert "| H |" not in text
     assert "it broke" in text
+    assert "handed" not in text
 
 
 def test_the_encoders_table():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scripts.benchmarking.cuda.accelerator import Accelerator
 from scripts.benchmarking.cuda.attempts import Attempts
+from scripts.benchmarking.cuda.cudnn_use import measured_plans
 from scripts.benchmarking.cuda.encode_candidates import (
     FROM_HOST,
     FROZEN,
@@ -89,6 +90,7 @@ def measure(
             rows=sorted(rows, key=lambda row: (row.hidden_size, row.batch)),
             refused=list(attempts.refused),
             left_out=list(attempts.left_out),
+            plans=measured_plans(accelerator.device),
         )
         save(made)
         return made

@@ -20,6 +20,7 @@ from scripts.benchmarking.cuda.candidates import (
     stock_layer,
 )
 from scripts.benchmarking.cuda.ceilings import CeilingProbe
+from scripts.benchmarking.cuda.cudnn_use import layers_by_cudnn
 from scripts.benchmarking.cuda.dtypes import DTYPES
 from scripts.benchmarking.cuda.inputs import Lengths, random_batches
 from scripts.benchmarking.cuda.layer_plan import LayerPlan, Shape
@@ -75,8 +76,26 @@ def measure_shape(
             taken = take_turns(accelerator, calls, turns=plan.turns, turn_seconds=plan.turn_seconds)
             for layer in candidates.values():
                 forget_gradients(layer)
-            memory = {name: accelerator.peak_bytes(partial(call, 0)) for name, call in calls.items()}
-            keep(layer_row(shape, mode, drawn, work, ceilings, taken, parity, memory, dtype=plan.dtype, sets=len(made)))
+            memory = {
+                # A graph's memory is its own, taken when it was captured.
+                name: None if name == GRAPH else accelerator.peak_bytes(partial(call, 0))
+                for name, call in calls.items()
+            }
+            keep(
+                layer_row(
+                    shape,
+                    mode,
+                    drawn,
+                    work,
+                    ceilings,
+                    taken,
+                    parity,
+                    memory,
+                    dtype=plan.dtype,
+                    sets=len(made),
+                    by_cudnn=layers_by_cudnn(partial(calls[OURS], 0)),
+                )
+            )
 
 
 def _parities(
@@ -111,6 +130,7 @@ def layer_row(
     *,
     dtype: str,
     sets: int,
+    by_cudnn: int,
 ) -> CudaLayerRow:
     """Turn seconds into rates, shares of the roofline and ratios; of each kind of peer, the fastest dtype counts.
 
@@ -125,6 +145,7 @@ def layer_row(
         memory: Bytes of a call by candidate.
         dtype: Of our layer; the roofline is its.
         sets: Inputs that took turns.
+        by_cudnn: Layers of ours that it handed to cuDNN.
     """
     operation_count = operations(work, backward=mode != "inference")
     byte_count = least_bytes(work, itemsize=DTYPES[dtype].itemsize, backward=mode != "inference")
@@ -163,4 +184,5 @@ def layer_row(
         figures=figures,
         over={kind: figures[name].ratio for kind, name in fastest.items()},
         fastest=fastest,
+        by_cudnn=by_cudnn,
     )

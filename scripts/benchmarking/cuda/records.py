@@ -1,6 +1,8 @@
 """What the results files of CUDA runs hold."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
 
 from scripts.benchmarking.records import Count, Difference, Machine, Positive, Record, Timing
 
@@ -101,6 +103,7 @@ class CudaLayerRow(Record):
         figures: By candidate; ``simlstm`` is ours.
         over: Seconds of the fastest of each kind of peer over ours, by "packed", "padded" and "best".
         fastest: Name of the fastest of each kind.
+        by_cudnn: Layers of ours that it handed to cuDNN.
     """
 
     hidden_size: Count
@@ -118,6 +121,7 @@ class CudaLayerRow(Record):
     figures: dict[str, CudaFigure]
     over: dict[str, Positive]
     fastest: dict[str, str]
+    by_cudnn: Annotated[int, Field(ge=0)]
 
 
 class StepRow(Record):
@@ -140,11 +144,14 @@ class CudaReport(Record):
     Attributes:
         refused: What computed something else or stopped with an error, and so has no figure.
         left_out: What there was no time for.
+        plans: What our kernels have measured on this kind of device, in this run or before: by problem, the plan, or
+            whether cuDNN is faster.
     """
 
     machine: CudaMachine
     refused: list[str]
     left_out: list[str]
+    plans: dict[str, JsonValue]
 
 
 class CudaLayerReport(CudaReport):

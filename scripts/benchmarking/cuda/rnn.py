@@ -10,6 +10,7 @@ from scripts.benchmarking.cuda.accelerator import Accelerator
 from scripts.benchmarking.cuda.attempts import Attempts
 from scripts.benchmarking.cuda.candidates import PACKED, kind_of, peers, stock_layer
 from scripts.benchmarking.cuda.ceilings import CeilingProbe
+from scripts.benchmarking.cuda.cudnn_use import measured_plans
 from scripts.benchmarking.cuda.dtypes import DTYPES, peer_dtypes, tf32
 from scripts.benchmarking.cuda.gpu import describe_cuda_machine
 from scripts.benchmarking.cuda.inputs import Lengths, random_batches
@@ -54,6 +55,7 @@ def measure(
             rows=list(rows),
             refused=list(attempts.refused),
             left_out=list(attempts.left_out),
+            plans=measured_plans(accelerator.device),
         )
         save(made)
         return made

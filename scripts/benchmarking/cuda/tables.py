@@ -33,6 +33,8 @@ def layer_parts(report: CudaLayerReport) -> list[str]:
                     f"{mode.capitalize()}, {layers} layer{'s' * (layers > 1)}, mean length {mean:g}, {report.dtype}:"
                 )
                 parts += [about, _layer_table(rows)]
+    if any(row.by_cudnn for row in report.rows):
+        parts.append("cuDNN behind our milliseconds: there ours handed its layers to cuDNN, as the faster one.")
     if report.rows:
         parts.append(_ceilings(report.rows))
     return [*parts, *_ending(report)]
@@ -92,7 +94,7 @@ def _layer_cells(row: CudaLayerRow) -> list[str]:
         str(row.hidden_size),
         str(row.batch),
         str(row.steps),
-        milliseconds(ours.timing.device),
+        milliseconds(ours.timing.device) + _handed(row),
         f"{1e3 * ours.timing.host_s:.3g}",
         f"{ours.us_per_step:.2f}",
         f"{ours.tflops:.1f}",
@@ -105,6 +107,13 @@ def _layer_cells(row: CudaLayerRow) -> list[str]:
         f"{row.fastest['best'].removeprefix('torch ')}",
         "" if graph is None else f"{1e3 * graph.timing.device.median_s:.3g}",
     ]
+
+
+def _handed(row: CudaLayerRow) -> str:
+    """Mark a row in which ours is cuDNN, in all layers or in some."""
+    if row.by_cudnn == 0:
+        return ""
+    return " cuDNN" if row.by_cudnn == row.num_layers else f" cuDNN in {row.by_cudnn} of {row.num_layers} layers"
 
 
 def _over(row: CudaLayerRow, kind: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from scripts.benchmarking.cuda.accelerator import Accelerator
+from scripts.benchmarking.cuda.cudnn_use import measured_plans
 from scripts.benchmarking.cuda.dtypes import DTYPES, tf32
 from scripts.benchmarking.cuda.gpu import describe_cuda_machine
 from scripts.benchmarking.cuda.norms import OUTPUTS, PEER_FACTOR, relative_norm
@@ -116,6 +117,7 @@ def measure(accelerator: Accelerator, plan: TrainPlan) -> CudaTrainReport:
         machine=describe_cuda_machine(device),
         refused=[],
         left_out=[],
+        plans=measured_plans(device),
         config=plan.config.name,
         precision="TF32" if plan.dtype == "float32" else f"{plan.dtype} autocast",
         steps=plan.blocks * plan.block,
