@@ -62,7 +62,7 @@ def main(
     ] = None,
     layers: Annotated[list[int] | None, typer.Option(min=1, help="rnn on CUDA: layers; 1 and 2.")] = None,
     dtype: Annotated[Dtype | None, typer.Option(help="rnn, train on CUDA: bfloat16; float32 is TF32.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="rnn, encode on CUDA: begin nothing later; 300.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="On CUDA: begin nothing later; 300.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="rnn, encode on CUDA: go on with the file of --json.")
     ] = False,

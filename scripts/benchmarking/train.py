@@ -1,6 +1,5 @@
 """A whole training step with our layer, against the same step with ``torch.nn.LSTM`` put in its place."""
 
-import contextlib
 import copy
 import math
 import statistics
@@ -17,13 +16,16 @@ from scripts.benchmarking.interleave import Measurement, median_ratio
 from scripts.benchmarking.machine import describe_machine
 from scripts.benchmarking.results import TrainFigure, TrainReport
 from simlstm.models.siamese import SiameseModel
+from simlstm.training.batch_losses import BatchLosses
 from simlstm.training.build import build_corpus, build_start
-from simlstm.training.config import TrainingConfig
+from simlstm.training.config import PrecisionName, TrainingConfig
 from simlstm.training.config_file import load_config
 from simlstm.training.corpus import Corpus, PlannedBatch
+from simlstm.training.distributed import ALONE
 from simlstm.training.ema import AveragedModel
 from simlstm.training.objective import Objective
 from simlstm.training.optimizer import build_optimizer, set_rate
+from simlstm.training.precision import Precision
 from simlstm.training.run_data import read_run_data
 from simlstm.training.schedule import learning_rate_factor
 
@@ -83,7 +85,7 @@ def stepper(
     watch: Watch,
     *,
     device: torch.device = _CPU,
-    autocast: torch.dtype | None = None,
+    precision: PrecisionName,
 ) -> Callable[[PlannedBatch, int], Tensor]:
     """Return a function that does one training step as the loop does it, and gives the loss.
 
@@ -96,9 +98,14 @@ def stepper(
         config: The experiment.
         watch: Learns where each part ends.
         device: Where the model is.
-        autocast: Dtype of the forward pass's products; None for the weights' own.
+        precision: Of the forward pass; float16 is not for it, whose losses are not scaled here.
     """
     objective = Objective(config.loss, head=config.model.head, kinds=corpus.kinds)
+    batch_losses = BatchLosses(
+        model, corpus, objective, precision=Precision(precision, device), processes=ALONE, device=device
+    )
+    # When the model is called, its batch is packed and on its way.
+    model.register_forward_pre_hook(lambda *_: watch.lap("collate"))
     optimizer = build_optimizer(model, config.optimizer, config.embedding)
     average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
     total_steps = corpus.batches_per_epoch() * config.training.epochs
@@ -116,14 +123,7 @@ def stepper(
         )
         set_rate(optimizer, factor)
         watch.start()
-        batch, kind = corpus.collate(planned)
-        tokens = batch.tokens.to(device=device)  # type: ignore[call-arg]
-        groups = None if batch.groups is None else batch.groups.to(device)
-        targets = batch.targets.to(device)
-        watch.lap("collate")
-        with contextlib.nullcontext() if autocast is None else torch.autocast(device.type, autocast):
-            output = model(tokens)
-        loss = objective(output, targets, groups, kind)["loss"]
+        loss = batch_losses(planned)["loss"]
         watch.lap("forward")
         loss.backward()  # type: ignore[no-untyped-call]
         watch.lap("backward")
@@ -164,12 +164,12 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
     corpus = build_corpus(config, data, start)
     models = {OURS: start.model, STOCK: with_stock_layer(start.model)}
     watches = {name: Stopwatch() for name in models}
-    autocast = torch.bfloat16 if config.training.precision == "bf16" else None
+    precision = config.training.precision
     steppers = {
-        name: stepper(model, corpus, config, watches[name], autocast=autocast) for name, model in models.items()
+        name: stepper(model, corpus, config, watches[name], precision=precision) for name, model in models.items()
     }
     timed = {name: Measurement(name) for name in models}
-    parity = PARITY[config.training.precision]
+    parity = PARITY[precision]
     sentences = 0
     plan = corpus.epoch(0)
     count = len(plan) if steps is None else min(steps + WARMUP, len(plan))
@@ -188,7 +188,7 @@ def measure(config_file: Path, *, steps: int | None, threads: int | None = None)
     return TrainReport(
         machine=machine,
         config=config_file.name,
-        precision=config.training.precision,
+        precision=precision,
         steps=count - WARMUP,
         sentences=sentences,
         step_ratio=median_ratio(timed[STOCK], timed[OURS]),

@@ -124,7 +124,7 @@ def test_a_step_is_the_loops(tmp_path: Path, precision: str):
     start = build_start(config, data)
     corpus = build_corpus(config, data, start)
     watch = Stopwatch()
-    step = stepper(start.model, corpus, config, watch, autocast=torch.bfloat16 if precision == "bf16" else None)
+    step = stepper(start.model, corpus, config, watch, precision=config.training.precision)
     for number, planned in enumerate(corpus.epoch(0)):
         step(planned, number)
     for name, weights in start.model.state_dict().items():

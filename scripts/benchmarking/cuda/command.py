@@ -40,9 +40,9 @@ def measure(
         turns: rnn, encode: measured turns of each candidate.
         steps: train: in blocks of eight.
         config: train: the experiment.
-        seconds: rnn, encode: no shape is begun after them.
+        seconds: no shape, or block of training steps, is begun after them.
         peak_size: rnn: rows and columns of the matrix product that is a ceiling; the copy has 32 times its numbers.
-        json_out: rnn, encode: written after each shape.
+        json_out: Written after each shape, or block.
         resume: rnn, encode: whether to go on with what that file holds, if it is there.
 
     Raises:
@@ -55,7 +55,7 @@ def measure(
 
     earlier = read_report(json_out) if resume and json_out is not None and json_out.is_file() else None
 
-    def save(report: CudaLayerReport | CudaEncodeReport) -> None:
+    def save(report: CudaLayerReport | CudaEncodeReport | CudaTrainReport) -> None:
         if json_out is not None:
             write_report(report, json_out)
 
@@ -95,7 +95,8 @@ def measure(
 
             if dtype == "float16":
                 raise ValueError("--dtype: got float16, which trains with scaled losses; allowed: float32, bfloat16")
-            return train.measure(accelerator, train.TrainPlan(config, dtype, blocks=max(2, (steps or 96) // 8)))
+            steps_wanted = train.TrainPlan(config, dtype, blocks=max(2, (steps or 96) // 8), seconds=seconds)
+            return train.measure(accelerator, steps_wanted, save=save)
         case _:
             raise ValueError(f"subject: got {subject}, allowed: rnn, encode, train")
 

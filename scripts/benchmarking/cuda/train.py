@@ -1,6 +1,9 @@
 """Training steps on a GPU with our layer, against the same steps with ``torch.nn.LSTM`` put in its place."""
 
+import math
 import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,13 @@ from scripts.benchmarking.interleave import Measurement, median_ratio
 from scripts.benchmarking.train import OURS, STOCK, stepper, with_stock_layer
 from simlstm.models.siamese import SiameseModel
 from simlstm.training.build import build_corpus, build_start
+from simlstm.training.config import PrecisionName
 from simlstm.training.config_file import load_config
 from simlstm.training.corpus import Corpus, PlannedBatch
 from simlstm.training.run_data import read_run_data
+
+# float32 is TF32 here: `tf32` below; the name says whether the forward pass autocasts.
+PRECISIONS: dict[str, PrecisionName] = {"float32": "tf32", "bfloat16": "bf16"}
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,14 @@ class TrainPlan:
         dtype: float32 (TF32 on the device) or what the forward pass autocasts to.
         blocks: Measured blocks of steps; blocks of both layers take turns.
         block: Steps of a block, on the same batches for both, without waiting for the device in between.
+        seconds: No block is begun after them.
     """
 
     config: Path
     dtype: str
     blocks: int
     block: int = 8
+    seconds: float = math.inf
 
 
 class DeviceStopwatch:
@@ -69,13 +78,27 @@ class DeviceStopwatch:
         return {part: statistics.median(values) for part, values in seconds.items()}
 
 
-def measure(accelerator: Accelerator, plan: TrainPlan) -> CudaTrainReport:
+def measure(
+    accelerator: Accelerator,
+    plan: TrainPlan,
+    *,
+    save: Callable[[CudaTrainReport], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> CudaTrainReport:
     """Train both candidates block by block, in alternating order; one block of each warms up.
+
+    Args:
+        accelerator: Where.
+        plan: What; what its time does not suffice for is left out.
+        save: Called with the report so far from the second measured block on.
+        clock: Returns seconds.
 
     Raises:
         ParityError: when the embeddings of the first batch differ: no speed is reported for another layer.
+        RuntimeError: when the time is over before two blocks are measured.
         ValueError: when an epoch is over before there are two blocks to measure.
     """
+    end = clock() + plan.seconds
     config = load_config(plan.config)
     data = read_run_data(config)
     start = build_start(config, data)
@@ -90,16 +113,47 @@ def measure(accelerator: Accelerator, plan: TrainPlan) -> CudaTrainReport:
     device = accelerator.device
     ours = start.model.to(device)
     models = {OURS: ours, STOCK: with_stock_layer(ours).to(device)}
-    autocast = None if plan.dtype == "float32" else DTYPES[plan.dtype]
     watches = {name: DeviceStopwatch(accelerator) for name in models}
     timed = {name: Measurement(name) for name in models}
+    machine = describe_cuda_machine(device)
+    taken = 0
+    made: CudaTrainReport | None = None
+
+    def report() -> CudaTrainReport:
+        sentences = sum(2 * len(batch.rows) for batch in planned[plan.block : (taken + 1) * plan.block])
+        made = CudaTrainReport(
+            machine=machine,
+            refused=[],
+            left_out=[] if taken == plan.blocks else [f"{plan.blocks - taken} of {plan.blocks} blocks"],
+            plans=measured_plans(device),
+            config=plan.config.name,
+            precision="TF32" if plan.dtype == "float32" else f"{plan.dtype} autocast",
+            steps=taken * plan.block,
+            block=plan.block,
+            sentences=sentences,
+            parity=parity,
+            ratio=median_ratio(timed[STOCK], timed[OURS]),
+            figures={
+                name: CudaTrainFigure(
+                    timing=measurement.timing(),
+                    sentences_per_second=sentences / (plan.block * sum(measurement.seconds)),
+                    parts=watches[name].medians(),
+                )
+                for name, measurement in timed.items()
+            },
+        )
+        save(made)
+        return made
+
     with tf32():
         parity = _parity(models, corpus, planned[0], plan.dtype, device)
         steppers = {
-            name: stepper(model, corpus, config, watches[name], device=device, autocast=autocast)
+            name: stepper(model, corpus, config, watches[name], device=device, precision=PRECISIONS[plan.dtype])
             for name, model in models.items()
         }
         for number in range(plan.blocks + 1):
+            if clock() >= end:
+                break
             first = number * plan.block
             for name in models if number % 2 == 0 else reversed(models):
                 accelerator.wait()
@@ -112,28 +166,11 @@ def measure(accelerator: Accelerator, plan: TrainPlan) -> CudaTrainReport:
                     watches[name].forget()
                 else:
                     timed[name].seconds.append(accelerator.seconds_between(begun, ended) / plan.block)
-    sentences = sum(2 * len(batch.rows) for batch in planned[plan.block : needed])
-    return CudaTrainReport(
-        machine=describe_cuda_machine(device),
-        refused=[],
-        left_out=[],
-        plans=measured_plans(device),
-        config=plan.config.name,
-        precision="TF32" if plan.dtype == "float32" else f"{plan.dtype} autocast",
-        steps=plan.blocks * plan.block,
-        block=plan.block,
-        sentences=sentences,
-        parity=parity,
-        ratio=median_ratio(timed[STOCK], timed[OURS]),
-        figures={
-            name: CudaTrainFigure(
-                timing=measurement.timing(),
-                sentences_per_second=sentences / (plan.block * sum(measurement.seconds)),
-                parts=watches[name].medians(),
-            )
-            for name, measurement in timed.items()
-        },
-    )
+            taken = number
+            made = report() if taken > 1 else None
+    if made is None:
+        raise RuntimeError(f"the time of {plan.seconds:g} s was over after {taken} of {plan.blocks} measured blocks")
+    return made
 
 
 def _parity(
