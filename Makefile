@@ -52,7 +52,7 @@ bench: setup minilm  ## measure everything against its peers, interleaved, and d
 	$(BIN)/python scripts/benchmark.py train
 	$(BIN)/python scripts/benchmark.py report
 
-bench-cuda: setup  ## the same on a GPU, in nine minutes at most; benchmarks/cuda.sh alone needs nothing installed
+bench-cuda: setup  ## the same on a GPU, in nine minutes at most; benchmarks/cuda.sh alone installs nothing
 	PYTHON=$(BIN)/python benchmarks/cuda.sh $(RESULTS)
 
 minilm: $(VENV)/.installed-run  ## a small sentence encoder (Apache-2.0), whose token table configs/pretrained.toml starts from

@@ -56,6 +56,7 @@ def test_without_a_gpu_a_sentence_says_so(subject: str, tmp_path: Path):
 
 @WITHOUT_GPU
 def test_the_script_tries_every_part_and_fails_without_a_gpu(tmp_path: Path):
+    pytest.importorskip("triton")
     environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     said = subprocess.run(
         [ROOT / "benchmarks" / "cuda.sh", tmp_path], capture_output=True, text=True, cwd=tmp_path, env=environment
@@ -65,9 +66,30 @@ def test_the_script_tries_every_part_and_fails_without_a_gpu(tmp_path: Path):
     assert "rnn-cuda (1) encode-cuda (1) train-float32-cuda (1) train-bfloat16-cuda (1)" in said.stderr
 
 
+def test_the_script_names_what_is_missing_before_anything_is_measured(tmp_path: Path):
+    """Two of its packages are hidden from it; what else would be missing is what this test's own Python lacks."""
+    pytest.importorskip("triton")
+    for name in ("pydantic", "scipy"):
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')\n")
+    environment = {**os.environ, "PYTHON": sys.executable, "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run([ROOT / "benchmarks" / "cuda.sh", tmp_path], capture_output=True, text=True, env=environment)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr == (
+        f"benchmarks/cuda.sh: nothing is measured, because {sys.executable} cannot import "
+        "pydantic (no pydantic here), scipy (no scipy here)\n"
+    )
+    header = (ROOT / "benchmarks" / "cuda.sh").read_text().partition("set -u")[0].replace(" and ", " ")
+    asked = (ROOT / "benchmarks" / "cuda.sh").read_text().partition("\n' ")[2].partition(" ||")[0]
+    assert "pydantic" in asked
+    assert " ".join(header.split()).find(asked.replace(" ", ", ").replace("safetensors, ", "safetensors ")) > 0
+
+
 def test_the_script_goes_on_behind_what_never_ends(tmp_path: Path):
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\necho "$@" >> "$0.log"\ncase "$*" in *--resume|*train*) exit 0;; *) exit 3;; esac\n')
+    python.write_text(
+        '#!/bin/sh\ntest "$1" = -c && exit 0\n'
+        'echo "$@" >> "$0.log"\ncase "$*" in *--resume|*train*) exit 0;; *) exit 3;; esac\n'
+    )
     python.chmod(0o755)
     said = subprocess.run(
         [ROOT / "benchmarks" / "cuda.sh", tmp_path], env={**os.environ, "PYTHON": str(python)}, capture_output=True
@@ -79,7 +101,7 @@ def test_the_script_goes_on_behind_what_never_ends(tmp_path: Path):
     ]  # fmt: skip
     for line in log:
         assert line[line.index("--device") + 1] == "cuda"
-        assert 0 < int(line[line.index("--seconds") + 1]) < 290
+        assert 0 < int(line[line.index("--seconds") + 1]) < 260
         assert line[line.index("--json") + 1].startswith(str(tmp_path))
 
 
@@ -137,12 +159,22 @@ def test_the_layer_is_walked(dtype: str, host: HostAccelerator, tmp_path: Path):
             medians = {peer: row.figures[peer].timing.device.median_s for peer in chosen}
             assert row.fastest[name] == min(chosen, key=medians.__getitem__)
             assert row.over[name] == row.figures[row.fastest[name]].ratio
+        assert row.by_cudnn == 0, "the CPU has none"
         ours = row.figures["simlstm"]
         assert ours.ratio == 1.0
         assert ours.us_per_step == pytest.approx(1e6 * ours.timing.device.median_s / row.steps)
         assert ours.tflops == pytest.approx(1e-12 * row.operations / ours.timing.device.median_s)
         assert ours.gbytes == pytest.approx(1e-9 * row.least_bytes / ours.timing.device.median_s)
         assert ours.roofline_share == pytest.approx(row.roofline_s / ours.timing.device.median_s)
+
+
+def test_memory_is_asked_of_all_but_the_graph(host: HostAccelerator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(host, "peak_bytes", lambda call: 2**20)
+    out = tmp_path / "rnn-cuda.json"
+    assert run(*LAYER, "--json", str(out)).exit_code == 0
+    for row in read_report(out).rows:
+        for name, figure in row.figures.items():
+            assert figure.peak_mib == (None if name == "simlstm CUDA graph" else 1.0)
 
 
 def test_a_wrong_layer_of_ours_gets_no_figure_and_torchs_steps_stay(
@@ -416,6 +448,25 @@ def test_training_is_walked(
     assert laps == [16 * 4] * 2, "parts of measured steps, not of those that warm up"
     assert 0 < sum(ours.parts.values()) <= 1.5 * max(ours.timing.quartiles_s)
     assert report_text(report) in result.output
+
+
+@pytest.mark.parametrize("measured", [1, 2, 5])
+def test_training_ends_in_time_with_what_it_has(measured: int, host: HostAccelerator, tmp_path: Path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(TINY)
+    plan = train.TrainPlan(config, "bfloat16", blocks=5, block=2, seconds=10)
+    readings = iter([0.0, *[1.0] * (measured + 1), 10.0])
+    saved: list[CudaTrainReport] = []
+    if measured < 2:
+        with pytest.raises(RuntimeError, match="the time of 10 s was over after 1 of 5 measured blocks"):
+            train.measure(host, plan, save=saved.append, clock=lambda: next(readings))
+        assert saved == []
+        return
+    report = train.measure(host, plan, save=saved.append, clock=lambda: next(readings))
+    assert (report.steps, report.sentences) == (2 * measured, 2 * measured * 2 * 8)
+    assert {figure.timing.turns for figure in report.figures.values()} == {measured}
+    assert report.left_out == ([] if measured == 5 else ["3 of 5 blocks"])
+    assert [part.steps for part in saved] == list(range(4, 2 * measured + 1, 2)), "a kill leaves these"
 
 
 def test_another_layer_in_training_gets_no_figure(
