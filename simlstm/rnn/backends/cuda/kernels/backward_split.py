@@ -6,14 +6,16 @@ What the programs of a group hand on is the gradient of all gates, which the cal
 import triton
 import triton.language as tl
 
-from simlstm.rnn.backends.cuda.kernels.steps import NEVER, announce, gate_of_weights, product, retreat, wait_for
-
-
-@triton.jit
-def _gate(d_gates, place, gate: tl.constexpr, k, mask, HIDDEN: tl.constexpr):
-    """Load the gradient of one gate, [sequence, k], of a step that any program may have written."""
-    is_there = mask[:, None] & (k < HIDDEN)[None, :]
-    return tl.load(d_gates + place + gate * HIDDEN + k[None, :], mask=is_there, other=0.0, cache_modifier=".cg")
+from simlstm.rnn.backends.cuda.kernels.steps import (
+    NEVER,
+    announce,
+    load_gates,
+    load_weights,
+    product,
+    retreat,
+    store_gates,
+    wait_for,
+)
 
 
 @triton.jit(do_not_specialize=["sequences", "groups", "first_step", "last_step"])
@@ -62,16 +64,10 @@ def backward_split(
         w_hh = w_reverse
     if BLOCK_K == 0:
         k = tl.arange(0, RESIDENT)
-        w_i = gate_of_weights(w_hh, 0, k[:, None], unit[None, :], HIDDEN)  # [k, unit]
-        w_f = gate_of_weights(w_hh, 1, k[:, None], unit[None, :], HIDDEN)
-        w_g = gate_of_weights(w_hh, 2, k[:, None], unit[None, :], HIDDEN)
-        w_o = gate_of_weights(w_hh, 3, k[:, None], unit[None, :], HIDDEN)
+        w_i, w_f, w_g, w_o = load_weights(w_hh, k[:, None], unit[None, :], HIDDEN)  # [k, unit]
         if RESIDENT_REST > 0:
             k_rest = RESIDENT + tl.arange(0, RESIDENT_REST)
-            w_i_rest = gate_of_weights(w_hh, 0, k_rest[:, None], unit[None, :], HIDDEN)
-            w_f_rest = gate_of_weights(w_hh, 1, k_rest[:, None], unit[None, :], HIDDEN)
-            w_g_rest = gate_of_weights(w_hh, 2, k_rest[:, None], unit[None, :], HIDDEN)
-            w_o_rest = gate_of_weights(w_hh, 3, k_rest[:, None], unit[None, :], HIDDEN)
+            w_i_rest, w_f_rest, w_g_rest, w_o_rest = load_weights(w_hh, k_rest[:, None], unit[None, :], HIDDEN)
 
     counter = announced + group * DIRECTIONS + direction
     blocks = tl.cdiv(sequences, BLOCK_SEQUENCES)
@@ -104,10 +100,7 @@ def backward_split(
                 place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
                 place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
                 state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN + unit[None, :]
-                i = tl.load(kept_gates + place_of_kept, mask=is_row, other=0.0)
-                f = tl.load(kept_gates + place_of_kept + HIDDEN, mask=is_row, other=0.0)
-                g = tl.load(kept_gates + place_of_kept + 2 * HIDDEN, mask=is_row, other=0.0)
-                o = tl.load(kept_gates + place_of_kept + 3 * HIDDEN, mask=is_row, other=0.0)
+                i, f, g, o = load_gates(kept_gates, place_of_kept, is_row, HIDDEN)
                 c_before = tl.load(kept_c + place_of_h, mask=is_row, other=0.0)
                 dc = tl.load(cells + state, mask=is_row, other=0.0)
                 dh = tl.zeros([BLOCK_SEQUENCES, BLOCK_UNITS], tl.float32)
@@ -123,15 +116,15 @@ def backward_split(
                 where = ((came_from + place).to(tl.int64) * DIRECTIONS + direction)[:, None] * (4 * HIDDEN)
                 if BLOCK_K == 0:
                     # All on their way before the first one is multiplied: the way is long.
-                    from_i = _gate(d_gates, where, 0, k, came, HIDDEN)
-                    from_f = _gate(d_gates, where, 1, k, came, HIDDEN)
-                    from_g = _gate(d_gates, where, 2, k, came, HIDDEN)
-                    from_o = _gate(d_gates, where, 3, k, came, HIDDEN)
+                    is_there = came[:, None] & (k < HIDDEN)[None, :]
+                    from_i, from_f, from_g, from_o = load_gates(
+                        d_gates, where + k[None, :], is_there, HIDDEN, CACHE=".cg"
+                    )
                     if RESIDENT_REST > 0:
-                        from_i_rest = _gate(d_gates, where, 0, k_rest, came, HIDDEN)
-                        from_f_rest = _gate(d_gates, where, 1, k_rest, came, HIDDEN)
-                        from_g_rest = _gate(d_gates, where, 2, k_rest, came, HIDDEN)
-                        from_o_rest = _gate(d_gates, where, 3, k_rest, came, HIDDEN)
+                        is_there = came[:, None] & (k_rest < HIDDEN)[None, :]
+                        from_i_rest, from_f_rest, from_g_rest, from_o_rest = load_gates(
+                            d_gates, where + k_rest[None, :], is_there, HIDDEN, CACHE=".cg"
+                        )
                     dh = product(from_i, w_i, dh, PRECISION)
                     dh = product(from_f, w_f, dh, PRECISION)
                     dh = product(from_g, w_g, dh, PRECISION)
@@ -144,14 +137,15 @@ def backward_split(
                 else:
                     for start_of_k in tl.range(0, HIDDEN, BLOCK_K, num_stages=2):
                         k_now = start_of_k + tl.arange(0, BLOCK_K)
-                        w = gate_of_weights(w_hh, 0, k_now[:, None], unit[None, :], HIDDEN)
-                        dh = product(_gate(d_gates, where, 0, k_now, came, HIDDEN), w, dh, PRECISION)
-                        w = gate_of_weights(w_hh, 1, k_now[:, None], unit[None, :], HIDDEN)
-                        dh = product(_gate(d_gates, where, 1, k_now, came, HIDDEN), w, dh, PRECISION)
-                        w = gate_of_weights(w_hh, 2, k_now[:, None], unit[None, :], HIDDEN)
-                        dh = product(_gate(d_gates, where, 2, k_now, came, HIDDEN), w, dh, PRECISION)
-                        w = gate_of_weights(w_hh, 3, k_now[:, None], unit[None, :], HIDDEN)
-                        dh = product(_gate(d_gates, where, 3, k_now, came, HIDDEN), w, dh, PRECISION)
+                        is_there = came[:, None] & (k_now < HIDDEN)[None, :]
+                        from_i, from_f, from_g, from_o = load_gates(
+                            d_gates, where + k_now[None, :], is_there, HIDDEN, CACHE=".cg"
+                        )
+                        w_i, w_f, w_g, w_o = load_weights(w_hh, k_now[:, None], unit[None, :], HIDDEN)
+                        dh = product(from_i, w_i, dh, PRECISION)
+                        dh = product(from_f, w_f, dh, PRECISION)
+                        dh = product(from_g, w_g, dh, PRECISION)
+                        dh = product(from_o, w_o, dh, PRECISION)
                 tl.store(dh0 + state, dh, mask=ends[:, None] & is_unit[None, :])
                 d_i, d_f, d_g, d_o, dc = retreat(
                     i.to(tl.float32),
@@ -163,9 +157,10 @@ def backward_split(
                     dc,
                     APPROXIMATE,
                 )
-                tl.store(d_gates + place_of_kept, d_i.to(PRODUCTS), mask=is_row)
-                tl.store(d_gates + place_of_kept + HIDDEN, d_f.to(PRODUCTS), mask=is_row)
-                tl.store(d_gates + place_of_kept + 2 * HIDDEN, d_g.to(PRODUCTS), mask=is_row)
-                tl.store(d_gates + place_of_kept + 3 * HIDDEN, d_o.to(PRODUCTS), mask=is_row)
+                d_i = d_i.to(PRODUCTS)
+                d_f = d_f.to(PRODUCTS)
+                d_g = d_g.to(PRODUCTS)
+                d_o = d_o.to(PRODUCTS)
+                store_gates(d_gates, place_of_kept, is_row, d_i, d_f, d_g, d_o, HIDDEN)
                 tl.store(cells + state, dc, mask=is_row)
         announce(counter)

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from simlstm.rnn.backends.cuda.kernels.steps import NEVER, gate_of_weights, product, retreat
+from simlstm.rnn.backends.cuda.kernels.steps import NEVER, load_gates, load_weights, product, retreat, store_gates
 
 
 @triton.jit(do_not_specialize=["sequences"])
@@ -44,10 +44,7 @@ def backward_whole(
     w_hh = w_forward
     if direction == 1:
         w_hh = w_reverse
-    w_i = gate_of_weights(w_hh, 0, unit[:, None], unit[None, :], HIDDEN)  # [unit, k]
-    w_f = gate_of_weights(w_hh, 1, unit[:, None], unit[None, :], HIDDEN)
-    w_g = gate_of_weights(w_hh, 2, unit[:, None], unit[None, :], HIDDEN)
-    w_o = gate_of_weights(w_hh, 3, unit[:, None], unit[None, :], HIDDEN)
+    w_i, w_f, w_g, w_o = load_weights(w_hh, unit[:, None], unit[None, :], HIDDEN)  # [unit, k]
 
     state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN + unit[None, :]
     is_state = exists[:, None] & is_unit[None, :]
@@ -73,10 +70,7 @@ def backward_whole(
     row = (tl.load(offsets + t, mask=steps > 0, other=0) + place).to(tl.int64)
     is_row = (t < length)[:, None] & is_unit[None, :]
     place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-    i = tl.load(kept_gates + place_of_kept, mask=is_row, other=0.0)
-    f = tl.load(kept_gates + place_of_kept + HIDDEN, mask=is_row, other=0.0)
-    g = tl.load(kept_gates + place_of_kept + 2 * HIDDEN, mask=is_row, other=0.0)
-    o = tl.load(kept_gates + place_of_kept + 3 * HIDDEN, mask=is_row, other=0.0)
+    i, f, g, o = load_gates(kept_gates, place_of_kept, is_row, HIDDEN)
     place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
     c_before = tl.load(kept_c + place_of_h, mask=is_row, other=0.0)
     dy_t = tl.zeros([BLOCK_SEQUENCES, BLOCK_HIDDEN], tl.float32)
@@ -87,10 +81,7 @@ def backward_whole(
         row_next = (tl.load(offsets + t_next, mask=t_next < steps, other=0) + place).to(tl.int64)
         is_row_next = (t_next < length)[:, None] & is_unit[None, :]
         place_of_kept_next = (row_next * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-        i_next = tl.load(kept_gates + place_of_kept_next, mask=is_row_next, other=0.0)
-        f_next = tl.load(kept_gates + place_of_kept_next + HIDDEN, mask=is_row_next, other=0.0)
-        g_next = tl.load(kept_gates + place_of_kept_next + 2 * HIDDEN, mask=is_row_next, other=0.0)
-        o_next = tl.load(kept_gates + place_of_kept_next + 3 * HIDDEN, mask=is_row_next, other=0.0)
+        i_next, f_next, g_next, o_next = load_gates(kept_gates, place_of_kept_next, is_row_next, HIDDEN)
         place_of_h = (row_next * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
         c_before_next = tl.load(kept_c + place_of_h, mask=is_row_next, other=0.0)
         dy_next = dy_t
@@ -111,10 +102,7 @@ def backward_whole(
         d_f = d_f.to(PRODUCTS)
         d_g = d_g.to(PRODUCTS)
         d_o = d_o.to(PRODUCTS)
-        tl.store(d_gates + place_of_kept, d_i, mask=is_row)
-        tl.store(d_gates + place_of_kept + HIDDEN, d_f, mask=is_row)
-        tl.store(d_gates + place_of_kept + 2 * HIDDEN, d_g, mask=is_row)
-        tl.store(d_gates + place_of_kept + 3 * HIDDEN, d_o, mask=is_row)
+        store_gates(d_gates, place_of_kept, is_row, d_i, d_f, d_g, d_o, HIDDEN)
         dh_new = product(d_i, w_i, tl.zeros([BLOCK_SEQUENCES, BLOCK_HIDDEN], tl.float32), PRECISION)
         dh_new = product(d_f, w_f, dh_new, PRECISION)
         dh_new = product(d_g, w_g, dh_new, PRECISION)

@@ -11,7 +11,16 @@ chip. Otherwise each step is a launch of its own, and nobody ever waits: that is
 import triton
 import triton.language as tl
 
-from simlstm.rnn.backends.cuda.kernels.steps import advance, announce, bias_of_gate, gate_of_weights, product, wait_for
+from simlstm.rnn.backends.cuda.kernels.steps import (
+    advance,
+    announce,
+    load_biases,
+    load_gates,
+    load_weights,
+    product,
+    store_gates,
+    wait_for,
+)
 
 
 @triton.jit(do_not_specialize=["sequences", "groups", "first_step", "last_step"])
@@ -68,30 +77,17 @@ def forward_split(
         w_hh = w_reverse
     if BLOCK_K == 0:
         k = tl.arange(0, RESIDENT)
-        w_i = gate_of_weights(w_hh, 0, unit[None, :], k[:, None], HIDDEN)  # [k, unit]
-        w_f = gate_of_weights(w_hh, 1, unit[None, :], k[:, None], HIDDEN)
-        w_g = gate_of_weights(w_hh, 2, unit[None, :], k[:, None], HIDDEN)
-        w_o = gate_of_weights(w_hh, 3, unit[None, :], k[:, None], HIDDEN)
+        w_i, w_f, w_g, w_o = load_weights(w_hh, unit[None, :], k[:, None], HIDDEN)  # [k, unit]
         if RESIDENT_REST > 0:
             k_rest = RESIDENT + tl.arange(0, RESIDENT_REST)
-            w_i_rest = gate_of_weights(w_hh, 0, unit[None, :], k_rest[:, None], HIDDEN)
-            w_f_rest = gate_of_weights(w_hh, 1, unit[None, :], k_rest[:, None], HIDDEN)
-            w_g_rest = gate_of_weights(w_hh, 2, unit[None, :], k_rest[:, None], HIDDEN)
-            w_o_rest = gate_of_weights(w_hh, 3, unit[None, :], k_rest[:, None], HIDDEN)
-    b_i = tl.zeros([BLOCK_UNITS], tl.float32)
-    b_f = b_i
-    b_g = b_i
-    b_o = b_i
-    if b_ih_forward is not None:
-        b_ih = b_ih_forward
-        b_hh = b_hh_forward
+            w_i_rest, w_f_rest, w_g_rest, w_o_rest = load_weights(w_hh, unit[None, :], k_rest[:, None], HIDDEN)
+    b_ih = b_ih_forward
+    b_hh = b_hh_forward
+    if b_ih_forward is not None:  # noqa: SIM102 - decided when it is compiled, and the next when it runs
         if direction == 1:
             b_ih = b_ih_reverse
             b_hh = b_hh_reverse
-        b_i = bias_of_gate(b_ih, b_hh, 0, unit, HIDDEN)
-        b_f = bias_of_gate(b_ih, b_hh, 1, unit, HIDDEN)
-        b_g = bias_of_gate(b_ih, b_hh, 2, unit, HIDDEN)
-        b_o = bias_of_gate(b_ih, b_hh, 3, unit, HIDDEN)
+    b_i, b_f, b_g, b_o = load_biases(b_ih, b_hh, unit, HIDDEN)
 
     counter = announced + group * DIRECTIONS + direction
     blocks = tl.cdiv(sequences, BLOCK_SEQUENCES)
@@ -120,10 +116,7 @@ def forward_split(
                 if ids is not None:
                     source = tl.load(ids + row, mask=runs, other=0).to(tl.int64)
                 place_of_gates = (source * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-                a_i = tl.load(gates + place_of_gates, mask=is_row, other=0.0)
-                a_f = tl.load(gates + place_of_gates + HIDDEN, mask=is_row, other=0.0)
-                a_g = tl.load(gates + place_of_gates + 2 * HIDDEN, mask=is_row, other=0.0)
-                a_o = tl.load(gates + place_of_gates + 3 * HIDDEN, mask=is_row, other=0.0)
+                a_i, a_f, a_g, a_o = load_gates(gates, place_of_gates, is_row, HIDDEN)
                 state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN
                 c = tl.load(cells + state + unit[None, :], mask=is_row, other=0.0)
                 pooled = (sequence.to(tl.int64) * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
@@ -169,14 +162,11 @@ def forward_split(
                             other=0.0,
                             cache_modifier=".cg",
                         )
-                        w = gate_of_weights(w_hh, 0, unit[None, :], k_now[:, None], HIDDEN)
-                        a_i = product(h, w, a_i, PRECISION)
-                        w = gate_of_weights(w_hh, 1, unit[None, :], k_now[:, None], HIDDEN)
-                        a_f = product(h, w, a_f, PRECISION)
-                        w = gate_of_weights(w_hh, 2, unit[None, :], k_now[:, None], HIDDEN)
-                        a_g = product(h, w, a_g, PRECISION)
-                        w = gate_of_weights(w_hh, 3, unit[None, :], k_now[:, None], HIDDEN)
-                        a_o = product(h, w, a_o, PRECISION)
+                        w_i, w_f, w_g, w_o = load_weights(w_hh, unit[None, :], k_now[:, None], HIDDEN)
+                        a_i = product(h, w_i, a_i, PRECISION)
+                        a_f = product(h, w_f, a_f, PRECISION)
+                        a_g = product(h, w_g, a_g, PRECISION)
+                        a_o = product(h, w_o, a_o, PRECISION)
                 c_before = c
                 i, f, g, o, c, h_new = advance(a_i, a_f, a_g, a_o, c, APPROXIMATE)
                 tl.store(after + state + unit[None, :], h_new.to(PRODUCTS), mask=is_row)
@@ -201,7 +191,4 @@ def forward_split(
                     tl.store(kept_h + place_of_h, own, mask=is_row)
                     tl.store(kept_c + place_of_h, c_before, mask=is_row)
                     place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-                    tl.store(kept_gates + place_of_kept, i, mask=is_row)
-                    tl.store(kept_gates + place_of_kept + HIDDEN, f, mask=is_row)
-                    tl.store(kept_gates + place_of_kept + 2 * HIDDEN, g, mask=is_row)
-                    tl.store(kept_gates + place_of_kept + 3 * HIDDEN, o, mask=is_row)
+                    store_gates(kept_gates, place_of_kept, is_row, i, f, g, o, HIDDEN)

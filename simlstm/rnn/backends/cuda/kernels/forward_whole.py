@@ -7,7 +7,15 @@ the chip for all steps, and no program waits for another.
 import triton
 import triton.language as tl
 
-from simlstm.rnn.backends.cuda.kernels.steps import NEVER, advance, bias_of_gate, gate_of_weights, product
+from simlstm.rnn.backends.cuda.kernels.steps import (
+    NEVER,
+    advance,
+    load_biases,
+    load_gates,
+    load_weights,
+    product,
+    store_gates,
+)
 
 
 @triton.jit(do_not_specialize=["sequences"])
@@ -56,24 +64,14 @@ def forward_whole(
     w_hh = w_forward
     if direction == 1:
         w_hh = w_reverse
-    w_i = gate_of_weights(w_hh, 0, unit[None, :], unit[:, None], HIDDEN)  # [k, unit]
-    w_f = gate_of_weights(w_hh, 1, unit[None, :], unit[:, None], HIDDEN)
-    w_g = gate_of_weights(w_hh, 2, unit[None, :], unit[:, None], HIDDEN)
-    w_o = gate_of_weights(w_hh, 3, unit[None, :], unit[:, None], HIDDEN)
-    b_i = tl.zeros([BLOCK_HIDDEN], tl.float32)
-    b_f = b_i
-    b_g = b_i
-    b_o = b_i
-    if b_ih_forward is not None:
-        b_ih = b_ih_forward
-        b_hh = b_hh_forward
+    w_i, w_f, w_g, w_o = load_weights(w_hh, unit[None, :], unit[:, None], HIDDEN)  # [k, unit]
+    b_ih = b_ih_forward
+    b_hh = b_hh_forward
+    if b_ih_forward is not None:  # noqa: SIM102 - decided when it is compiled, and the next when it runs
         if direction == 1:
             b_ih = b_ih_reverse
             b_hh = b_hh_reverse
-        b_i = bias_of_gate(b_ih, b_hh, 0, unit, HIDDEN)
-        b_f = bias_of_gate(b_ih, b_hh, 1, unit, HIDDEN)
-        b_g = bias_of_gate(b_ih, b_hh, 2, unit, HIDDEN)
-        b_o = bias_of_gate(b_ih, b_hh, 3, unit, HIDDEN)
+    b_i, b_f, b_g, b_o = load_biases(b_ih, b_hh, unit, HIDDEN)
 
     state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN + unit[None, :]
     is_state = exists[:, None] & is_unit[None, :]
@@ -104,10 +102,7 @@ def forward_whole(
     if ids is not None:
         source = tl.load(ids + row, mask=runs, other=0).to(tl.int64)
     place_of_gates = (source * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-    a_i = tl.load(gates + place_of_gates, mask=is_row, other=0.0)
-    a_f = tl.load(gates + place_of_gates + HIDDEN, mask=is_row, other=0.0)
-    a_g = tl.load(gates + place_of_gates + 2 * HIDDEN, mask=is_row, other=0.0)
-    a_o = tl.load(gates + place_of_gates + 3 * HIDDEN, mask=is_row, other=0.0)
+    a_i, a_f, a_g, a_o = load_gates(gates, place_of_gates, is_row, HIDDEN)
     for step in range(steps):
         # Behind the last step, there is one in which no sequence runs.
         t_next = tl.where(step + 1 < steps, t + stride, NEVER)
@@ -118,10 +113,7 @@ def forward_whole(
         if ids is not None:
             source = tl.load(ids + row_next, mask=runs_next, other=0).to(tl.int64)
         place_of_gates = (source * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-        a_i_next = tl.load(gates + place_of_gates, mask=is_row_next, other=0.0)
-        a_f_next = tl.load(gates + place_of_gates + HIDDEN, mask=is_row_next, other=0.0)
-        a_g_next = tl.load(gates + place_of_gates + 2 * HIDDEN, mask=is_row_next, other=0.0)
-        a_o_next = tl.load(gates + place_of_gates + 3 * HIDDEN, mask=is_row_next, other=0.0)
+        a_i_next, a_f_next, a_g_next, a_o_next = load_gates(gates, place_of_gates, is_row_next, HIDDEN)
 
         operand = h.to(PRODUCTS)
         place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
@@ -142,10 +134,7 @@ def forward_whole(
             tl.store(y + place_of_h, h, mask=is_row)
         if kept_gates is not None:
             place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-            tl.store(kept_gates + place_of_kept, i, mask=is_row)
-            tl.store(kept_gates + place_of_kept + HIDDEN, f, mask=is_row)
-            tl.store(kept_gates + place_of_kept + 2 * HIDDEN, g, mask=is_row)
-            tl.store(kept_gates + place_of_kept + 3 * HIDDEN, o, mask=is_row)
+            store_gates(kept_gates, place_of_kept, is_row, i, f, g, o, HIDDEN)
         if maximum is not None:
             most = tl.where(runs[:, None], tl.maximum(most, h), most)
         if total is not None:

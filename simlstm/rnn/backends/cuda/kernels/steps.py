@@ -51,6 +51,25 @@ def product(a, w, total, PRECISION: tl.constexpr):
 
 
 @triton.jit
+def load_gates(pointer, places, mask, HIDDEN: tl.constexpr, CACHE: tl.constexpr = ""):
+    """Load i, f, g and o from where i stands; each is H further on, zeros where the mask has nothing."""
+    i = tl.load(pointer + places, mask=mask, other=0.0, cache_modifier=CACHE)
+    f = tl.load(pointer + places + HIDDEN, mask=mask, other=0.0, cache_modifier=CACHE)
+    g = tl.load(pointer + places + 2 * HIDDEN, mask=mask, other=0.0, cache_modifier=CACHE)
+    o = tl.load(pointer + places + 3 * HIDDEN, mask=mask, other=0.0, cache_modifier=CACHE)
+    return i, f, g, o
+
+
+@triton.jit
+def store_gates(pointer, places, mask, i, f, g, o, HIDDEN: tl.constexpr):
+    """Store i, f, g and o, each H further on."""
+    tl.store(pointer + places, i, mask=mask)
+    tl.store(pointer + places + HIDDEN, f, mask=mask)
+    tl.store(pointer + places + 2 * HIDDEN, g, mask=mask)
+    tl.store(pointer + places + 3 * HIDDEN, o, mask=mask)
+
+
+@triton.jit
 def gate_of_weights(weights, gate: tl.constexpr, rows, columns, HIDDEN: tl.constexpr):
     """Load w[gate * H + row, column] of w_hh [4H, H], zeros beyond H."""
     places = (gate * HIDDEN + rows) * HIDDEN + columns
@@ -58,11 +77,31 @@ def gate_of_weights(weights, gate: tl.constexpr, rows, columns, HIDDEN: tl.const
 
 
 @triton.jit
-def bias_of_gate(b_ih, b_hh, gate: tl.constexpr, units, HIDDEN: tl.constexpr):
-    """Load b_ih + b_hh of a gate [units] in float32."""
-    inside = units < HIDDEN
-    of_input = tl.load(b_ih + gate * HIDDEN + units, mask=inside, other=0.0).to(tl.float32)
-    return of_input + tl.load(b_hh + gate * HIDDEN + units, mask=inside, other=0.0).to(tl.float32)
+def load_weights(weights, rows, columns, HIDDEN: tl.constexpr):
+    """Load the same rows and columns of all four gates of w_hh."""
+    i = gate_of_weights(weights, 0, rows, columns, HIDDEN)
+    f = gate_of_weights(weights, 1, rows, columns, HIDDEN)
+    g = gate_of_weights(weights, 2, rows, columns, HIDDEN)
+    o = gate_of_weights(weights, 3, rows, columns, HIDDEN)
+    return i, f, g, o
+
+
+@triton.jit
+def load_biases(b_ih, b_hh, units, HIDDEN: tl.constexpr):
+    """Load b_ih + b_hh of all four gates, [units] each, in float32; zeros where there are none."""
+    if b_ih is None:
+        i = tl.zeros([units.shape[0]], tl.float32)
+        f = i
+        g = i
+        o = i
+    else:
+        i, f, g, o = load_gates(b_ih, units, units < HIDDEN, HIDDEN)
+        i_h, f_h, g_h, o_h = load_gates(b_hh, units, units < HIDDEN, HIDDEN)
+        i = i.to(tl.float32) + i_h.to(tl.float32)
+        f = f.to(tl.float32) + f_h.to(tl.float32)
+        g = g.to(tl.float32) + g_h.to(tl.float32)
+        o = o.to(tl.float32) + o_h.to(tl.float32)
+    return i, f, g, o
 
 
 @triton.jit
