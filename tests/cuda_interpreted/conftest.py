@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 SWITCH = "TRITON_INTERPRET"
-IN_THIS_PROCESS = {"test_processes.py", "test_plan.py", "test_ahead.py"}
+IN_THIS_PROCESS = {"test_processes.py", "test_plan.py", "test_ahead.py", "test_launches.py"}
 
 _files = {file.name for file in Path(__file__).parent.glob("test_*.py")}
 _interprets = os.environ.get(SWITCH) == "1"

@@ -100,7 +100,7 @@ def backward_split(
                 place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
                 place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
                 state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN + unit[None, :]
-                i, f, g, o = load_gates(kept_gates, place_of_kept, is_row, HIDDEN)
+                i, f, g, o = load_gates(kept_gates, place_of_kept, is_row, "", HIDDEN)
                 c_before = tl.load(kept_c + place_of_h, mask=is_row, other=0.0)
                 dc = tl.load(cells + state, mask=is_row, other=0.0)
                 dh = tl.zeros([BLOCK_SEQUENCES, BLOCK_UNITS], tl.float32)
@@ -117,13 +117,11 @@ def backward_split(
                 if BLOCK_K == 0:
                     # All on their way before the first one is multiplied: the way is long.
                     is_there = came[:, None] & (k < HIDDEN)[None, :]
-                    from_i, from_f, from_g, from_o = load_gates(
-                        d_gates, where + k[None, :], is_there, HIDDEN, CACHE=".cg"
-                    )
+                    from_i, from_f, from_g, from_o = load_gates(d_gates, where + k[None, :], is_there, ".cg", HIDDEN)
                     if RESIDENT_REST > 0:
                         is_there = came[:, None] & (k_rest < HIDDEN)[None, :]
                         from_i_rest, from_f_rest, from_g_rest, from_o_rest = load_gates(
-                            d_gates, where + k_rest[None, :], is_there, HIDDEN, CACHE=".cg"
+                            d_gates, where + k_rest[None, :], is_there, ".cg", HIDDEN
                         )
                     dh = product(from_i, w_i, dh, PRECISION)
                     dh = product(from_f, w_f, dh, PRECISION)
@@ -139,7 +137,7 @@ def backward_split(
                         k_now = start_of_k + tl.arange(0, BLOCK_K)
                         is_there = came[:, None] & (k_now < HIDDEN)[None, :]
                         from_i, from_f, from_g, from_o = load_gates(
-                            d_gates, where + k_now[None, :], is_there, HIDDEN, CACHE=".cg"
+                            d_gates, where + k_now[None, :], is_there, ".cg", HIDDEN
                         )
                         w_i, w_f, w_g, w_o = load_weights(w_hh, k_now[:, None], unit[None, :], HIDDEN)
                         dh = product(from_i, w_i, dh, PRECISION)

@@ -70,7 +70,7 @@ def backward_whole(
     row = (tl.load(offsets + t, mask=steps > 0, other=0) + place).to(tl.int64)
     is_row = (t < length)[:, None] & is_unit[None, :]
     place_of_kept = (row * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-    i, f, g, o = load_gates(kept_gates, place_of_kept, is_row, HIDDEN)
+    i, f, g, o = load_gates(kept_gates, place_of_kept, is_row, "", HIDDEN)
     place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
     c_before = tl.load(kept_c + place_of_h, mask=is_row, other=0.0)
     dy_t = tl.zeros([BLOCK_SEQUENCES, BLOCK_HIDDEN], tl.float32)
@@ -81,7 +81,7 @@ def backward_whole(
         row_next = (tl.load(offsets + t_next, mask=t_next < steps, other=0) + place).to(tl.int64)
         is_row_next = (t_next < length)[:, None] & is_unit[None, :]
         place_of_kept_next = (row_next * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-        i_next, f_next, g_next, o_next = load_gates(kept_gates, place_of_kept_next, is_row_next, HIDDEN)
+        i_next, f_next, g_next, o_next = load_gates(kept_gates, place_of_kept_next, is_row_next, "", HIDDEN)
         place_of_h = (row_next * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]
         c_before_next = tl.load(kept_c + place_of_h, mask=is_row_next, other=0.0)
         dy_next = dy_t

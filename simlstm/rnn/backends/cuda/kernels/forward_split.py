@@ -116,7 +116,7 @@ def forward_split(
                 if ids is not None:
                     source = tl.load(ids + row, mask=runs, other=0).to(tl.int64)
                 place_of_gates = (source * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-                a_i, a_f, a_g, a_o = load_gates(gates, place_of_gates, is_row, HIDDEN)
+                a_i, a_f, a_g, a_o = load_gates(gates, place_of_gates, is_row, "", HIDDEN)
                 state = (direction * sequences + sequence).to(tl.int64)[:, None] * HIDDEN
                 c = tl.load(cells + state + unit[None, :], mask=is_row, other=0.0)
                 pooled = (sequence.to(tl.int64) * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]

@@ -102,7 +102,7 @@ def forward_whole(
     if ids is not None:
         source = tl.load(ids + row, mask=runs, other=0).to(tl.int64)
     place_of_gates = (source * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-    a_i, a_f, a_g, a_o = load_gates(gates, place_of_gates, is_row, HIDDEN)
+    a_i, a_f, a_g, a_o = load_gates(gates, place_of_gates, is_row, "", HIDDEN)
     for step in range(steps):
         # Behind the last step, there is one in which no sequence runs.
         t_next = tl.where(step + 1 < steps, t + stride, NEVER)
@@ -113,7 +113,7 @@ def forward_whole(
         if ids is not None:
             source = tl.load(ids + row_next, mask=runs_next, other=0).to(tl.int64)
         place_of_gates = (source * DIRECTIONS + direction)[:, None] * (4 * HIDDEN) + unit[None, :]
-        a_i_next, a_f_next, a_g_next, a_o_next = load_gates(gates, place_of_gates, is_row_next, HIDDEN)
+        a_i_next, a_f_next, a_g_next, a_o_next = load_gates(gates, place_of_gates, is_row_next, "", HIDDEN)
 
         operand = h.to(PRODUCTS)
         place_of_h = (row * DIRECTIONS + direction)[:, None] * HIDDEN + unit[None, :]

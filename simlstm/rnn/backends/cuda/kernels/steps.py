@@ -51,8 +51,11 @@ def product(a, w, total, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def load_gates(pointer, places, mask, HIDDEN: tl.constexpr, CACHE: tl.constexpr = ""):
-    """Load i, f, g and o from where i stands; each is H further on, zeros where the mask has nothing."""
+def load_gates(pointer, places, mask, CACHE: tl.constexpr, HIDDEN: tl.constexpr):
+    """Load i, f, g and o from where i stands; each is H further on, zeros where the mask has nothing.
+
+    CACHE is Triton's cache modifier: "" for none. (Triton 3.6 does not take it by default.)
+    """
     i = tl.load(pointer + places, mask=mask, other=0.0, cache_modifier=CACHE)
     f = tl.load(pointer + places + HIDDEN, mask=mask, other=0.0, cache_modifier=CACHE)
     g = tl.load(pointer + places + 2 * HIDDEN, mask=mask, other=0.0, cache_modifier=CACHE)
@@ -95,8 +98,8 @@ def load_biases(b_ih, b_hh, units, HIDDEN: tl.constexpr):
         g = i
         o = i
     else:
-        i, f, g, o = load_gates(b_ih, units, units < HIDDEN, HIDDEN)
-        i_h, f_h, g_h, o_h = load_gates(b_hh, units, units < HIDDEN, HIDDEN)
+        i, f, g, o = load_gates(b_ih, units, units < HIDDEN, "", HIDDEN)
+        i_h, f_h, g_h, o_h = load_gates(b_hh, units, units < HIDDEN, "", HIDDEN)
         i = i.to(tl.float32) + i_h.to(tl.float32)
         f = f.to(tl.float32) + f_h.to(tl.float32)
         g = g.to(tl.float32) + g_h.to(tl.float32)
