@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,9 +16,9 @@ from simlstm.training.display import Display
 from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.ema import AveragedModel
 from simlstm.training.interruption import Interrupted, Interruption
+from simlstm.training.joint import PairTask, served
 from simlstm.training.journal import Journal
 from simlstm.training.means import RunningMeans
-from simlstm.training.objective import Objective
 from simlstm.training.optimizer import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_rate
 from simlstm.training.precision import Precision
 from simlstm.training.schedule import learning_rate_factor
@@ -45,7 +45,7 @@ class Trainer:
         config: The experiment.
         model: On its device, with its first weights; `resume` overwrites them.
         corpus: Training batches.
-        objective: The losses.
+        tasks: Losses and head of each source.
         measure: Gives the dev metrics of a model.
         metric: The dev metric that decides, one of those.
         state: Where savings go.
@@ -60,7 +60,7 @@ class Trainer:
         *,
         model: SiameseModel,
         corpus: Corpus,
-        objective: Objective,
+        tasks: Sequence[PairTask],
         measure: Callable[[SiameseModel], Mapping[str, float]],
         metric: str,
         state: StateFolder,
@@ -82,7 +82,7 @@ class Trainer:
         self.average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
         self.precision = Precision(config.training.precision, self.device)
         self.batch_losses = BatchLosses(
-            model, corpus, objective, precision=self.precision, processes=processes, device=self.device
+            model, corpus, tasks, precision=self.precision, processes=processes, device=self.device
         )
         self.progress = Progress(processes=processes.count)
         self.steps_per_epoch = math.ceil(corpus.batches_per_epoch() / config.training.accumulation_steps)
@@ -93,8 +93,8 @@ class Trainer:
 
     @property
     def result(self) -> SiameseModel:
-        """The model that is evaluated and saved: the average of the weights, or the weights themselves."""
-        return self.model if self.average is None else self.average.model
+        """The model that is evaluated and saved: the average of the weights, or the weights themselves, with one head."""
+        return served(self.model if self.average is None else self.average.model)
 
     def resume(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
         """Go to a saved place.
@@ -220,7 +220,7 @@ class Trainer:
         value = metrics[self.metric]
         sign = -1 if self.metric in LOWER_IS_BETTER else 1
         is_best = progress.best_value is None or sign * value > sign * progress.best_value
-        self._write("dev", metrics)
+        self._write("dev", {**metrics, "train_seconds": progress.train_seconds})
         if is_best:
             self.state.save_best(progress.step, self.result.state_dict())
             progress.best_value, progress.best_step, progress.best_metrics = value, progress.step, metrics

@@ -86,6 +86,8 @@ def test_what_the_folder_says(graded, tiny, run, tmp_path, monkeypatch):
     assert provenance["command"] == "bin/simlstm train --out 'a b'"
     assert [line["step"] for line in logged(folder, "train")] == [4, 8, 12, 16, 20, 24]
     assert {"loss", "kl", "gradient_norm", "learning_rate_embedding"} <= logged(folder, "train")[0].keys()
+    first, second = (line["train_seconds"] for line in logged(folder, "dev"))
+    assert 0 < first < second <= metrics["train_seconds"]
 
 
 def test_one_log_line_per_evaluation_without_a_terminal(graded, tiny, run, tmp_path, caplog):
@@ -169,6 +171,7 @@ def test_accumulated_batches_make_the_gradient_of_their_mean(graded, tiny, tmp_p
     """Two batches in one step move the weights as the mean of their losses does."""
     from simlstm.training.build import build_start
     from simlstm.training.display import Display
+    from simlstm.training.joint import PairTask
     from simlstm.training.journal import Journal
     from simlstm.training.loop import Trainer
     from simlstm.training.objective import Objective
@@ -188,7 +191,7 @@ def test_accumulated_batches_make_the_gradient_of_their_mean(graded, tiny, tmp_p
     (sum(losses) / 2).backward()
     with Journal(tmp_path, tensorboard=False) as journal:
         trainer = Trainer(
-            config, model=start.model, corpus=corpus, objective=objective, measure=lambda model: {}, metric="x",
+            config, model=start.model, corpus=corpus, tasks=[PairTask(objective)], measure=lambda model: {}, metric="x",
             state=StateFolder(tmp_path / "state"), journal=journal, display=Display(),
         )  # fmt: skip
         seen = {}
