@@ -34,6 +34,7 @@ from simlstm.models.folder import (
     read_file,
 )
 from simlstm.models.manifest import dump_manifest, make_manifest, parse_manifest
+from simlstm.models.storage import Storage, restore, store
 from simlstm.models.weights import WeightsError, check_weights, dump_weights, parse_weights
 from simlstm.text.tokenizer import Tokenizer
 
@@ -57,6 +58,7 @@ class Checkpoint:
         metrics: What was measured, by name; numbers that are not finite are stored as null.
         provenance: Data hashes, command, seed, commit, as JSON has it.
         card: The model card. None when writing: it is made from the rest.
+        storage: What the weights are stored in; those in ``state`` are rounded to it when they are written.
     """
 
     config: ModelConfig
@@ -66,6 +68,7 @@ class Checkpoint:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     card: str | None = None
+    storage: Storage = "float32"
 
 
 def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
@@ -80,7 +83,7 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: If the parts do not fit together, so that the result could not be read, or the path is a file.
         OSError: If the disk refuses; the old checkpoint still counts.
-        ValueError: If metrics or provenance hold what JSON does not have.
+        ValueError: If metrics or provenance hold what JSON does not have, or the storage is not known.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -88,6 +91,8 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     _check_tokenizer(checkpoint.config, checkpoint.tokenizer, folder / TOKENIZER)
     try:
         check_weights(checkpoint.config, checkpoint.state)
+        stored = store(checkpoint.state, checkpoint.storage)
+        check_weights(checkpoint.config, restore(stored, checkpoint.storage))  # rounding can overflow
     except WeightsError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
     metrics, provenance = plain(checkpoint.metrics), plain(checkpoint.provenance)
@@ -101,14 +106,14 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
             provenance=provenance,
         )
     files = {
-        WEIGHTS: dump_weights(checkpoint.state),
+        WEIGHTS: dump_weights(stored),
         TOKENIZER: checkpoint.tokenizer.to_json().encode(),
         METRICS: dump_object(metrics),
         CARD: card.encode("utf-8", "backslashreplace"),
     }
     if checkpoint.calibration is not None:
         files[CALIBRATION] = dump_object(checkpoint.calibration.model_dump(mode="json"))
-    manifest = make_manifest(checkpoint.config, provenance=provenance, files=files)
+    manifest = make_manifest(checkpoint.config, storage=checkpoint.storage, provenance=provenance, files=files)
     replace_files(folder, {**files, CONFIG: dump_manifest(manifest)}, names=NAMES)
     logger.info("wrote the checkpoint %s", folder)
 
@@ -156,7 +161,7 @@ def _read_once(folder: Path, config: bytes) -> Checkpoint:
             raise CheckpointError(f"{folder / name}: its SHA-256 is not the one in {CONFIG}: damaged, or edited")
         files[name] = content
     try:
-        state = parse_weights(files[WEIGHTS])
+        state = restore(parse_weights(files[WEIGHTS]), manifest.storage)
         check_weights(manifest.model, state)
     except WeightsError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: {error}") from error
@@ -172,6 +177,7 @@ def _read_once(folder: Path, config: bytes) -> Checkpoint:
         metrics=parse_object(files[METRICS], folder / METRICS),
         provenance=manifest.provenance,
         card=files[CARD].decode("utf-8", "replace"),
+        storage=manifest.storage,
     )
 
 

@@ -5,18 +5,20 @@ import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simlstm.models.config import ModelConfig
 from simlstm.models.documents import dump_object, parse_object, validated
 from simlstm.models.folder import CALIBRATION, CARD, METRICS, TOKENIZER, WEIGHTS, CheckpointError
+from simlstm.models.storage import Storage
 from simlstm.version import __version__
 
 FORMAT: Final = "simlstm-checkpoint"
-FORMAT_VERSION: Final = 1
+# Weights in float32 are written as version 1, which every version of simlstm reads; version 2 names another storage.
+FORMAT_VERSIONS: Final = (1, 2)
 
 _OPTIONAL = {CALIBRATION}
 _EXPECTED = {WEIGHTS, TOKENIZER, CALIBRATION, METRICS, CARD}
@@ -41,7 +43,8 @@ class Manifest(BaseModel):
 
     Attributes:
         format: Always "simlstm-checkpoint".
-        format_version: Version of the layout of the folder.
+        format_version: Version of the layout of the folder: 1 with weights in float32, 2 with another storage.
+        storage: What the weights are stored in, see ``simlstm.models.storage``; named in version 2 only.
         model: The architecture.
         versions: Versions of the software that wrote it.
         provenance: Data hashes, command, seed, commit: whatever the writer gave.
@@ -51,18 +54,32 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["simlstm-checkpoint"] = FORMAT
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = 1
+    storage: Storage = "float32"
     model: ModelConfig
     versions: dict[str, str]
     provenance: dict[str, Any]
     files: dict[str, FileRecord]
 
+    @model_validator(mode="after")
+    def _version_and_storage_agree(self) -> Self:
+        """Refuse a storage that the version does not have."""
+        if (self.format_version == 1) != (self.storage == "float32"):
+            raise ValueError(
+                f"format_version {self.format_version} came with storage {self.storage!r}; "
+                "version 1 has float32, version 2 any other storage"
+            )
+        return self
 
-def make_manifest(model: ModelConfig, *, provenance: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+
+def make_manifest(
+    model: ModelConfig, *, storage: Storage, provenance: Mapping[str, Any], files: Mapping[str, bytes]
+) -> Manifest:
     """Describe a checkpoint that is about to be written by this software.
 
     Args:
         model: The architecture.
+        storage: What its weights are stored in.
         provenance: A JSON object.
         files: Content of all other files.
 
@@ -70,6 +87,8 @@ def make_manifest(model: ModelConfig, *, provenance: Mapping[str, Any], files: M
         What config.json will say.
     """
     return Manifest(
+        format_version=1 if storage == "float32" else 2,
+        storage=storage,
         model=model,
         versions={"simlstm": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
         provenance=dict(provenance),
@@ -82,7 +101,7 @@ def make_manifest(model: ModelConfig, *, provenance: Mapping[str, Any], files: M
 
 def dump_manifest(manifest: Manifest) -> bytes:
     """Write config.json, with a hash over everything else it says."""
-    document = manifest.model_dump(mode="json")
+    document = manifest.model_dump(mode="json", exclude={"storage"} if manifest.format_version == 1 else None)
     return dump_object({**document, "sha256": _hash(document)})
 
 
@@ -102,10 +121,11 @@ def parse_manifest(content: bytes, path: Path) -> Manifest:
     document = parse_object(content, path)
     if document.get("format") != FORMAT:
         raise CheckpointError(f"{path}: format is {document.get('format')!r}, not {FORMAT!r}: not a simlstm checkpoint")
-    if document.get("format_version") != FORMAT_VERSION:
+    version = document.get("format_version")
+    if type(version) is not int or version not in FORMAT_VERSIONS:
         raise CheckpointError(
-            f"{path}: format_version is {document.get('format_version')!r}, this version of simlstm ({__version__}) "
-            f"reads {FORMAT_VERSION}"
+            f"{path}: format_version is {version!r}, this version of simlstm ({__version__}) "
+            f"reads {' and '.join(map(str, FORMAT_VERSIONS))}"
         )
     claimed = document.pop("sha256", None)
     if claimed != _hash(document):

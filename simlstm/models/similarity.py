@@ -21,6 +21,7 @@ from simlstm.models.inference import encode_texts, encode_tokens, score_embeddin
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
 from simlstm.models.siamese import SiameseModel
+from simlstm.models.storage import Storage
 from simlstm.models.weights import dump_weights
 from simlstm.rnn.frozen import Precision, default_precision
 from simlstm.text.tokenizer import Tokenization, Tokenizer
@@ -123,13 +124,17 @@ class SimilarityModel:
         self._fresh, self._precision, self._watch = FreshEncoder(dtype, watch), dtype, watch
         return self
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, storage: Storage = "float32") -> None:
         """Write a checkpoint folder, with a model card made from what is known about the model.
 
         Args:
             folder: Made when it does not exist; a checkpoint in it is replaced as one.
+            storage: What the weights are rounded to on disk: "float32", "bfloat16", "int8" (the embedding table; other
+                matrices bfloat16) or "int8-all". Loaded, they are float32 again. Written again with the same storage,
+                a loaded model gives the same bytes.
 
         Raises:
+            ValueError: If the storage is not known.
             CheckpointError: If the path is a file, or the weights cannot be stored (NaN, another dtype than float32).
             OSError: If the disk refuses; an old checkpoint still counts.
         """
@@ -142,6 +147,7 @@ class SimilarityModel:
                 calibration=self.calibration,
                 metrics=self.metrics,
                 provenance=self.provenance,
+                storage=storage,
             ),
         )
 
@@ -189,7 +195,11 @@ class SimilarityModel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights as they are stored, in hexadecimal; of their values when it is first asked for."""
+        """SHA-256 of the float32 weights, in hexadecimal, as they are when it is first asked for.
+
+        It names what computes: rounded to a storage, weights are others, and have another one; the same weights have
+        the same one, whatever they were loaded from.
+        """
         return hashlib.sha256(dump_weights(self._model.state_dict())).hexdigest()
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:

@@ -73,7 +73,18 @@ def test_any_flipped_bit_in_the_configuration(folder: Path) -> None:
     [
         (lambda d: d.update(format="other"), r"config.json: format is 'other', not 'simlstm-checkpoint'"),
         (lambda d: d.pop("format"), r"config.json: format is None"),
-        (lambda d: d.update(format_version=2), r"config.json: format_version is 2, this version of simlstm .* reads 1"),
+        (lambda d: d.update(format_version=3), r"config.json: format_version is 3, this version .* reads 1 and 2"),
+        (lambda d: d.update(format_version=True), r"config.json: format_version is True"),
+        (
+            lambda d: d.update(format_version=2),
+            r"config.json: .*format_version 2 came with storage 'float32'",
+        ),
+        (lambda d: d.update(storage="int8"), r"config.json: .*format_version 1 came with storage 'int8'"),
+        (lambda d: d.update(format_version=2, storage="int4"), r"config.json: storage: Input should be 'float32', "),
+        (
+            lambda d: d.update(format_version=2, storage="int8"),
+            r"model.safetensors: encoder.embedding.weight is torch.float32, .* torch.int8 in storage 'int8'",
+        ),
         (lambda d: d.update(format_version="1"), r"config.json: format_version is '1'"),
         (lambda d: d["model"].update(hidden_size=-1), r"config.json: model.hidden_size: Input should be greater"),
         (lambda d: d["model"].update(layers=1), r"config.json: model.layers: Extra inputs are not permitted"),
