@@ -1,5 +1,6 @@
 """Train a checkpoint from pairs with scores or labels."""
 
+import json
 import logging
 import sys
 from functools import partial
@@ -9,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from scripts.seed_table import seed_table
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.training.config import TrainingConfig
-from simlstm.training.config_file import load_config, share_config
+from simlstm.training.config_file import ConfigError, load_config, share_config
 from simlstm.training.display import Display
 from simlstm.training.distributed import ALONE, PeerError, Processes
 from simlstm.training.folder import RunFolder
@@ -19,8 +21,16 @@ from simlstm.training.identity import saved_config
 from simlstm.training.interruption import Interrupted
 from simlstm.training.launch import join, leaving_in_time
 from simlstm.training.loop import DivergedError
-from simlstm.training.provenance import command_words, shell_command
+from simlstm.training.provenance import command_line, command_words, shell_command
 from simlstm.training.run import TrainingResult, train
+from simlstm.training.seeds import (
+    SUMMARY,
+    check_finished,
+    check_seeds_folder,
+    parse_seeds,
+    seed_folder,
+    summarise,
+)
 
 
 def main(
@@ -31,6 +41,7 @@ def main(
     format: Annotated[str | None, typer.Option(help="Format of --train and --dev; found out by default.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Several, such as 0,1,2: a run each in --out/seed-N.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; CUDA when there is one by default.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of one operation.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")] = False,
@@ -39,7 +50,7 @@ def main(
     """Train a model, keep the best on dev, calibrate it, and write its checkpoint folder.
 
     Ctrl-C saves the state first; the same command with --resume goes on as if nothing had happened. Under torchrun,
-    several processes train one model.
+    several processes train one model. --seeds goes on with what is there: a finished seed is not trained again.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     flags: dict[str, Any] = {
@@ -61,13 +72,31 @@ def main(
             return saved_config(folder, overrides=settings or (), flags=flags)
         return load_config(config, overrides=settings or (), flags=flags)
 
+    def one_of(seed: int, run: Path, processes: Processes) -> None:
+        """Train one of several seeds, go on with it, or find it finished."""
+        chosen = share_config(
+            lambda: load_config(config, overrides=settings or (), flags={**flags, "training.seed": seed}), processes
+        )
+        assert chosen is not None  # noqa: S101 - share_config gives back what load_config gave
+        if not overwrite and processes.lead(RunFolder(run).is_finished):
+            processes.lead(lambda: check_finished(run, chosen))
+        _train(chosen, run, not overwrite, overwrite, processes)
+
     processes = ALONE
     try:
         with join() as processes, leaving_in_time(processes):
             if not processes.leads:
                 logging.getLogger().setLevel(logging.ERROR)
-            chosen = share_config(experiment, processes)
-            result = None if chosen is None else _train(chosen, out, resume, overwrite, processes)
+            if seeds is not None:
+                if seed is not None:
+                    raise ConfigError("--seed and --seeds: give one of them")
+                wanted = parse_seeds(seeds)
+                processes.lead(lambda: check_seeds_folder(out))
+                for number in wanted:
+                    one_of(number, seed_folder(out, number), processes)
+            else:
+                chosen = share_config(experiment, processes)
+                result = None if chosen is None else _train(chosen, out, resume, overwrite, processes)
     except Interrupted as stop:
         if processes.leads:
             print(f"{stop}\ngo on with: {_resume_command()}", file=sys.stderr)
@@ -79,7 +108,12 @@ def main(
         raise typer.Exit(1) from None
     if not processes.leads:
         return
-    if result is None:
+    if seeds is not None:
+        summary = summarise({str(number): seed_folder(out, number) for number in wanted})
+        document = {"command": command_line(), **summary}
+        (out / SUMMARY).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        Console().print(seed_table(str(out), summary))
+    elif result is None:
         print(f"{out} is a finished run; nothing to do")
     else:
         name = result.metrics["selected_by"]

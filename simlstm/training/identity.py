@@ -39,18 +39,30 @@ def refuse_differences(description: Mapping[str, Any], current: Mapping[str, Any
     Raises:
         ConfigError: Naming every key that differs.
     """
-    earlier, now = dict(_flat(description["config"])), dict(_flat(current["config"]))
+    # What is fitted at the end steers no weight.
     lines = [
-        f"[{key.partition('.')[0]}] {key.partition('.')[2]}: the run was started with {earlier.get(key)!r}, got "
-        f"{now.get(key)!r}"
-        for key in sorted(earlier.keys() | now.keys())
-        # What is fitted at the end steers no weight.
-        if earlier.get(key) != now.get(key) and not key.startswith("calibration.")
+        line
+        for key, line in differences(description["config"], current["config"])
+        if not key.startswith("calibration.")
     ]
     if not lines and description["data"] != current["data"]:
         lines = ["[data]: the files have changed since the run was started (their hashes differ)"]
     if lines:
         raise ConfigError("cannot resume:\n" + "\n".join(lines))
+
+
+def differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Compare two configurations as JSON has them: each key that differs, with a line for people."""
+    earlier, now = dict(_flat(started)), dict(_flat(asked))
+    return [
+        (
+            key,
+            f"[{key.partition('.')[0]}] {key.partition('.')[2]}: the run was started with {earlier.get(key)!r}, got "
+            f"{now.get(key)!r}",
+        )
+        for key in sorted(earlier.keys() | now.keys())
+        if earlier.get(key) != now.get(key)
+    ]
 
 
 def with_calibration(description: Mapping[str, Any], config: TrainingConfig) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The training command: flags, exits, and words."""
 
-import json
 import os
 import shlex
 import signal
@@ -21,27 +20,14 @@ from simlstm.training.display import Display
 from simlstm.training.folder import RunFolder
 from simlstm.training.identity import saved_config
 from simlstm.training.run import train
+from tests.scripts.pair_files import TINY, write_experiment
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
-TINY = ["--set", "model.embedding_size=6", "--set", "model.hidden_size=5", "--set", "training.tensorboard=false",
-        "--device", "cpu"]  # fmt: skip
 
 
 @pytest.fixture
 def files(tmp_path):
-    words = ["red", "blue", "green", "cat", "dog", "tree", "river", "stone"]
-    paths = []
-    for name, shift in (("train.csv", 1), ("dev.csv", 2)):
-        rows = [f"{a} {b},{a} {words[(i + j * shift) % 8]},{(i * j) % 6}.0"
-                for i, a in enumerate(words) for j, b in enumerate(words)]  # fmt: skip
-        (tmp_path / name).write_text("\n".join(["sentence1,sentence2,score", *rows]))
-        paths.append(tmp_path / name)
-    toml = tmp_path / "experiment.toml"
-    toml.write_text(
-        f"[data]\ntrain = [{{path = {json.dumps(str(paths[0]))}, score_range = [0, 5]}}]\n"
-        f"dev = {{path = {json.dumps(str(paths[1]))}, score_range = [0, 5]}}\n[training]\nepochs = 2\nbatch_size = 8\n"
-    )
-    return toml, *paths
+    return write_experiment(tmp_path)
 
 
 def _run(*arguments):
