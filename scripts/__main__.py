@@ -7,10 +7,13 @@ import typer
 
 COMMANDS = {
     "train": "train a checkpoint from pairs",
+    "recipe": "run the steps behind a published number",
     "evaluate": "measure a checkpoint on a data set",
     "score": "add a similarity column to a file of pairs",
+    "pack": "make a checkpoint small, measured and with a card",
     "serve": "answer over HTTP",
     "benchmark": "measure speed against the stock layer, interleaved",
+    "teacher": "fine-tune a transformer on scored pairs",
 }
 EXTRAS = {"serve": "serve"}  # every other command belongs to the extra "train"
 
@@ -22,6 +25,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.train import main as train
 
             return train
+        case "recipe":
+            from scripts.recipe import main as recipe
+
+            return recipe
         case "evaluate":
             from scripts.evaluate import main as evaluate
 
@@ -30,6 +37,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.score import main as score
 
             return score
+        case "pack":
+            from scripts.pack import main as pack
+
+            return pack
         case "serve":
             from scripts.serve import main as serve
 
@@ -38,6 +49,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.benchmark import main as benchmark
 
             return benchmark
+        case "teacher":
+            from scripts.teacher import main as teacher
+
+            return teacher
         case _:
             raise ValueError(f"unknown command {command!r}; allowed: {', '.join(COMMANDS)}")
 

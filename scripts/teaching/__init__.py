@@ -1,0 +1,1 @@
+"""Training data from models: teachers, their labels, candidate pairs and hard negatives."""

@@ -1,0 +1,88 @@
+"""The folder of a tuned teacher: the model, and teacher.json, which says where it comes from."""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scripts.teaching.pair_models import PairModel
+
+RECORD = "teacher.json"
+
+
+def refuse_taken(out: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises:
+        ValueError: There is something already, or no folder to put it in.
+    """
+    if out.exists():
+        raise ValueError(f"{out}: is there already, and nothing is overwritten; name another --out or remove it")
+
+
+def save_teacher(out: Path, model: PairModel, record: Mapping[str, Any]) -> None:
+    """Write model and record; the folder appears only when it is whole.
+
+    Raises:
+        ValueError: There is something already.
+        OSError: The disk refuses.
+    """
+    refuse_taken(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        model.save(partial)
+        (partial / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.chmod(0o755)  # mkdtemp keeps others out
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def describe_base(folder: Path) -> dict[str, Any]:
+    """Return name, licence and SHA-256 of the weights of a transformer's folder, with the record of a tuned one.
+
+    The licence is the one in the front matter of its model card; a tuned one keeps that of its own base. None where
+    neither says.
+    """
+    weights = folder / "model.safetensors"
+    described: dict[str, Any] = {"name": folder.resolve().name, "licence": _licence(folder), "sha256": None}
+    if weights.is_file():
+        with weights.open("rb") as file:
+            described["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if (folder / RECORD).is_file():
+        described["record"] = read_record(folder)
+    return described
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read what a tuned teacher says about itself.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}: a JSON {type(record).__name__} came; allowed: an object")
+    return record
+
+
+def _licence(folder: Path) -> str | None:
+    if (folder / RECORD).is_file():
+        licence = read_record(folder).get("licence")
+        return licence if isinstance(licence, str) else None
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    front = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(r"^license:\s*(\S+)\s*$", front[1], re.MULTILINE) if front else None
+    return found[1] if found else None
