@@ -18,7 +18,8 @@ def shares_of(rows: list[int], count: int) -> list[list[int]]:
 def whole_output(own: PairOutput, sizes: list[int], processes: Processes) -> PairOutput:
     """Put the outputs of all shares together, so that a loss sees the whole batch.
 
-    Only this process's rows carry gradients. Every process computes the whole loss, and its gradient with respect to
+    Only this process's rows carry gradients, and only where a loss looks at them: a head that none looks at gets none,
+    as in one process. Every process computes the whole loss, and its gradient with respect to
     its own rows is complete; so the gradients of the parameters, added up over the processes, are those of one process
     that computed the whole batch.
 
@@ -36,8 +37,8 @@ def whole_output(own: PairOutput, sizes: list[int], processes: Processes) -> Pai
         fields.append(own.class_log_probabilities)
     widths = [field.shape[1] for field in fields]
     rows = torch.cat(fields, dim=1)[: sizes[processes.rank]]  # (P of this share, sum of widths); cat takes the widest
-    parts = processes.gather(rows, sizes)
-    parts[processes.rank] = rows
-    first, second, score, *classes = torch.cat(parts).split_with_sizes(widths, dim=1)
+    parts = [part.split_with_sizes(widths, dim=1) for part in processes.gather(rows, sizes)]
+    parts[processes.rank] = tuple(field[: sizes[processes.rank]].to(rows.dtype) for field in fields)
+    first, second, score, *classes = (torch.cat(column) for column in zip(*parts, strict=True))
     log_probabilities: Tensor | None = classes[0] if classes else None
     return PairOutput(first, second, score[:, 0], log_probabilities)
