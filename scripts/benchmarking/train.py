@@ -23,7 +23,7 @@ from simlstm.training.config_file import load_config
 from simlstm.training.corpus import Corpus, PlannedBatch
 from simlstm.training.distributed import ALONE
 from simlstm.training.ema import AveragedModel
-from simlstm.training.objective import Objective
+from simlstm.training.joint import build_tasks
 from simlstm.training.optimizer import build_optimizer, set_rate
 from simlstm.training.precision import Precision
 from simlstm.training.run_data import read_run_data
@@ -100,9 +100,9 @@ def stepper(
         device: Where the model is.
         precision: Of the forward pass; float16 is not for it, whose losses are not scaled here.
     """
-    objective = Objective(config.loss, head=config.model.head, kinds=corpus.kinds)
+    tasks = build_tasks(config, head=config.model.head, kinds=corpus.kinds)
     batch_losses = BatchLosses(
-        model, corpus, objective, precision=Precision(precision, device), processes=ALONE, device=device
+        model, corpus, tasks, precision=Precision(precision, device), processes=ALONE, device=device
     )
     # When the model is called, its batch is packed and on its way.
     model.register_forward_pre_hook(lambda *_: watch.lap("collate"))

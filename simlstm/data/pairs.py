@@ -1,7 +1,7 @@
 """Sentence pairs with their gold values, as a file published them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -79,6 +79,19 @@ class PairData:
             groups=None if self.groups is None else [self.groups[row] for row in rows],
             sources=None if self.sources is None else [self.sources[row] for row in rows],
         )
+
+    def of_sources(self, names: Collection[str]) -> "PairData":
+        """Return the pairs that were taken from some of the collections; the name says which.
+
+        Raises:
+            ValueError: A name that is no collection of these pairs, or pairs that do not say where they are from.
+        """
+        there = sorted(set(self.sources or ()))
+        if unknown := sorted(set(names) - set(there)):
+            allowed = ", ".join(there) or "nothing, as the file has no column of sources"
+            raise ValueError(f"sources: {', '.join(unknown)} came; allowed: {allowed}")
+        kept = self.select(row for row, source in enumerate(self.sources or ()) if source in names)
+        return replace(kept, name=f"{self.name} ({', '.join(sorted(names))})")
 
     def split(self, fraction: float, *, seed: int) -> tuple["PairData", "PairData"]:
         """Split into two parts by a hash of the first sentence (and the seed), each part in the order of the whole.

@@ -60,6 +60,10 @@ class SiameseModel(nn.Module):
         Raises:
             ValueError: If the number of sentences is odd.
         """
+        return self._compare(tokens, self.head)
+
+    def _compare(self, tokens: PackedSequence, head: nn.Module) -> PairOutput:
+        """Compare P pairs with a head."""
         embeddings: Tensor = self.encoder(tokens)  # [2P, D]
         if len(embeddings) % 2:
             raise ValueError(
@@ -67,5 +71,5 @@ class SiameseModel(nn.Module):
                 "second ones"
             )
         embeddings1, embeddings2 = embeddings.chunk(2)
-        output: HeadOutput = self.head(embeddings1, embeddings2)
+        output: HeadOutput = head(embeddings1, embeddings2)
         return PairOutput(embeddings1, embeddings2, output.score, output.class_log_probabilities)

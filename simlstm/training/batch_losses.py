@@ -1,5 +1,7 @@
 """From a planned batch to its losses, wherever its sentences are computed."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
@@ -7,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 from simlstm.models.siamese import PairOutput, SiameseModel
 from simlstm.training.corpus import Corpus, PlannedBatch
 from simlstm.training.distributed import Processes
-from simlstm.training.objective import Objective
+from simlstm.training.joint import PairTask
 from simlstm.training.precision import Precision
 from simlstm.training.shares import shares_of, whole_output
 
@@ -20,7 +22,7 @@ class BatchLosses:
     Args:
         model: In training mode.
         corpus: Training batches.
-        objective: The losses.
+        tasks: Of each source: its losses, and its head.
         precision: Of the model; losses are float32.
         processes: Those that share out each batch.
         device: Of the model.
@@ -30,7 +32,7 @@ class BatchLosses:
         self,
         model: SiameseModel,
         corpus: Corpus,
-        objective: Objective,
+        tasks: Sequence[PairTask],
         *,
         precision: Precision,
         processes: Processes,
@@ -38,7 +40,7 @@ class BatchLosses:
     ) -> None:
         self._model = model
         self._corpus = corpus
-        self._objective = objective
+        self._tasks = tasks
         self._precision = precision
         self._processes = processes
         self._device = device
@@ -48,24 +50,29 @@ class BatchLosses:
 
         On several processes their gradients go through this process's share only; see `whole_output`.
         """
+        task = self._tasks[planned.source]
         if self._processes.alone:
             batch, kind = self._corpus.collate(planned)
-            output = self._output(batch.tokens)
+            output = self._output(batch.tokens, task.head)
         else:
             shares = shares_of(planned.rows, self._processes.count)
             dealt = PlannedBatch(planned.source, [row for share in shares for row in share])
             own = shares[self._processes.rank] or dealt.rows[:1]
             batch, kind = self._corpus.collate(dealt, own)
-            output = whole_output(self._output(batch.tokens), [len(share) for share in shares], self._processes)
+            output = whole_output(
+                self._output(batch.tokens, task.head), [len(share) for share in shares], self._processes
+            )
         groups = None if batch.groups is None else self._on_device(batch.groups)
-        return self._objective(output, self._on_device(batch.targets), groups, kind)
+        return task.objective(output, self._on_device(batch.targets), groups, kind)
 
-    def _output(self, tokens: PackedSequence) -> PairOutput:
+    def _output(self, tokens: PackedSequence, head: str | None) -> PairOutput:
         """Run the model on packed pairs."""
+        other = {} if head is None else {"head": head}
         if self._device.type == "cuda":
             tokens = tokens.pin_memory()
         with self._precision.autocast():
-            output: PairOutput = self._model(tokens.to(device=self._device, non_blocking=True))  # type: ignore[call-arg]
+            on_device = tokens.to(device=self._device, non_blocking=True)  # type: ignore[call-arg]
+            output: PairOutput = self._model(on_device, **other)
         return output
 
     def _on_device(self, tensor: Tensor) -> Tensor:

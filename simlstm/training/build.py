@@ -19,6 +19,7 @@ from simlstm.text.vectors import initial_embedding, read_word_vectors
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.corpus import Corpus
+from simlstm.training.joint import dev_head, heads_of, with_other_heads
 from simlstm.training.run_data import RunData
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Start:
     Attributes:
         tokenizer: The tokenizer of the run.
         config: The architecture, complete.
-        model: With its first weights.
+        model: With its first weights, and with the heads that joint training needs beside dev's.
         notes: What the start is worth recording, such as how much of the vocabulary has a pretrained vector.
     """
 
@@ -77,7 +78,7 @@ def build_start(config: TrainingConfig, data: RunData) -> Start:
         if config.embedding.standard_deviation is not None:
             weight.mul_(config.embedding.standard_deviation / weight.std())
     weight.requires_grad_(not config.embedding.frozen)
-    return Start(tokenizer, model_config, model, notes)
+    return Start(tokenizer, model_config, with_other_heads(model, config.data, data.kinds, model_config), notes)
 
 
 def build_corpus(config: TrainingConfig, data: RunData, start: Start) -> Corpus:
@@ -89,14 +90,15 @@ def build_corpus(config: TrainingConfig, data: RunData, start: Start) -> Corpus:
         max_tokens=start.config.max_tokens,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
+        batch_sizes=[source.batch_size for source in config.data.train],
     )
 
 
-def rebuild_model(config: TrainingConfig, model_config: ModelConfig) -> SiameseModel:
+def rebuild_model(config: TrainingConfig, data: RunData, model_config: ModelConfig) -> SiameseModel:
     """Build the model of a run that is resumed; its weights come from the state."""
     model = SiameseModel.from_config(model_config)
     model.encoder.embedding.weight.requires_grad_(not config.embedding.frozen)
-    return model
+    return with_other_heads(model, config.data, data.kinds, model_config)
 
 
 def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokenizer, Tensor | None, dict[str, Any]]:
@@ -131,7 +133,7 @@ def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokeniz
 def _model_config(config: TrainingConfig, data: RunData, tokenizer: Tokenizer, settings: dict[str, Any]) -> ModelConfig:
     """Complete the architecture with what tokenizer and data decide."""
     if settings["head"] == "mlp":
-        settings["classes"] = config.model.classes or _classes(data)
+        settings["classes"] = config.model.classes or _classes(config, data)
     elif config.model.classes is not None:
         settings["classes"] = config.model.classes
     return _validated(
@@ -146,10 +148,11 @@ def _model_config(config: TrainingConfig, data: RunData, tokenizer: Tokenizer, s
     )
 
 
-def _classes(data: RunData) -> int:
-    """Choose the number of classes: two when every labelled source has 0/1 labels, else those of graded scores."""
-    binary = all(source.kind == "binary" for source in data.train if source.kind != "positive")
-    return 2 if binary else 5
+def _classes(config: TrainingConfig, data: RunData) -> int:
+    """Choose the classes of dev's head: two when all that trains it has 0/1 labels, else those of graded scores."""
+    kinds = heads_of(config.data, data.kinds)
+    trained_by = kinds[dev_head(config.data, data.kinds)] if kinds else []
+    return 2 if all(kind == "binary" for kind in trained_by) else 5
 
 
 def _validated(settings: dict[str, Any]) -> ModelConfig:
@@ -185,7 +188,7 @@ def _start_from_checkpoint(config: TrainingConfig, data: RunData, folder: Path) 
     if settings["head"] != "mlp" or checkpoint.config.head != "mlp":
         settings = {key: value for key, value in settings.items() if key not in _MLP_KEYS or key in asked}
     if settings["head"] == "mlp" and settings.get("classes") is None and checkpoint.config.head != "mlp":
-        settings["classes"] = _classes(data)
+        settings["classes"] = _classes(config, data)
     if settings.get("classes") is None:
         settings.pop("classes", None)
     model_config = _validated({**settings, "kind": data.dev.kind, "score_range": data.dev.score_range})
@@ -194,6 +197,7 @@ def _start_from_checkpoint(config: TrainingConfig, data: RunData, folder: Path) 
     fresh = _load_fitting(model, checkpoint)
     model.encoder.embedding.weight.requires_grad_(not config.embedding.frozen)
     notes: dict[str, Any] = {"initial_checkpoint": folder.name, "fresh_weights": fresh}
+    model = with_other_heads(model, config.data, data.kinds, model_config)
     return Start(checkpoint.tokenizer, model_config, model, notes)
 
 

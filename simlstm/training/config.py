@@ -25,6 +25,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+HeadLabel = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+MAIN_HEAD = "main"
 
 
 class Section(BaseModel):
@@ -44,6 +46,21 @@ class ColumnsConfig(Section):
     source: str | int | None = None
 
 
+class LossWeights(Section):
+    """The weight of each loss in the sum; 0 leaves it out."""
+
+    mse: NotNegative = 0.0
+    kl: NotNegative = 0.0
+    bce: NotNegative = 0.0
+    contrastive: NotNegative = 0.0
+    cosent: NotNegative = 0.0
+    multiple_negatives: NotNegative = 0.0
+
+    def active(self) -> dict[str, float]:
+        """Return the losses that count, by name."""
+        return {name: getattr(self, name) for name in LOSS_NAMES if getattr(self, name) > 0}
+
+
 class SourceConfig(Section):
     """One data source; a bare string in the TOML stands for its path.
 
@@ -53,6 +70,11 @@ class SourceConfig(Section):
         columns: Which column means what, for a file with columns of its own; see `simlstm.data.layouts.Columns`.
         score_range: Lowest and highest score, for graded data in such a file.
         weight: How often the source is gone through in one epoch; 0.5 takes half of its batches, 2 takes each twice.
+        sources: Keep the rows whose ``source`` column says one of these; absent, all rows.
+        head: The pair head that these rows train, or, of dev, the one that is measured and saved. Heads of other names
+            share the encoder and are dropped at the end.
+        batch_size: Rows of a batch of this source, instead of `training.batch_size`.
+        losses: Weights of the losses for this source, instead of `loss.weights`.
     """
 
     path: Annotated[str, Field(min_length=1)]
@@ -60,6 +82,10 @@ class SourceConfig(Section):
     columns: ColumnsConfig | None = None
     score_range: Annotated[tuple[float, float], Field(strict=False)] | None = None
     weight: Positive = 1.0
+    sources: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
+    head: HeadLabel = MAIN_HEAD
+    batch_size: Count | None = None
+    losses: LossWeights | None = None
 
 
 def _source_from_text(value: Any) -> Any:
@@ -143,21 +169,6 @@ class ModelSection(Architecture):
     """
 
     classes: Classes | None = None
-
-
-class LossWeights(Section):
-    """The weight of each loss in the sum; 0 leaves it out."""
-
-    mse: NotNegative = 0.0
-    kl: NotNegative = 0.0
-    bce: NotNegative = 0.0
-    contrastive: NotNegative = 0.0
-    cosent: NotNegative = 0.0
-    multiple_negatives: NotNegative = 0.0
-
-    def active(self) -> dict[str, float]:
-        """Return the losses that count, by name."""
-        return {name: getattr(self, name) for name in LOSS_NAMES if getattr(self, name) > 0}
 
 
 class LossConfig(Section):

@@ -54,6 +54,7 @@ class Corpus:
         max_tokens: Longer sentences are cut.
         batch_size: Pairs per batch.
         seed: Of the order.
+        batch_sizes: Of each source, where it has one of its own; None stands for `batch_size`.
     """
 
     def __init__(
@@ -65,15 +66,17 @@ class Corpus:
         max_tokens: int,
         batch_size: int,
         seed: int,
+        batch_sizes: Sequence[int | None] | None = None,
     ) -> None:
         self._seed = seed
+        sizes = [size or batch_size for size in batch_sizes or [None] * len(data)]
         self.sources = [
             _tokenize(source, weight, tokenizer, max_tokens) for source, weight in zip(data, weights, strict=True)
         ]
         self._batches = [
             BucketBatches(
                 [len(first) + len(second) for first, second in zip(source.ids1, source.ids2, strict=True)],
-                batch_size=batch_size,
+                batch_size=sizes[index],
                 seed=seed + _SEED_STRIDE * index,
             )
             for index, source in enumerate(self.sources)

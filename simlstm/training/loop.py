@@ -93,7 +93,7 @@ class Trainer:
 
     @property
     def result(self) -> SiameseModel:
-        """The model that is evaluated and saved: the average of the weights, or the weights themselves, with one head."""
+        """The model that is evaluated and saved, with dev's head: the average of the weights, or the weights."""
         return served(self.model if self.average is None else self.average.model)
 
     def resume(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:

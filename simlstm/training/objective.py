@@ -28,6 +28,12 @@ THROUGH_HEAD = frozenset({"mse", "kl", "bce"})
 class Objective:
     """The losses that a configuration asks for, checked against head and data.
 
+    Args:
+        config: Weights and settings of the losses.
+        head: Form of the pair head.
+        kinds: Of the data.
+        trains_head: Whether nothing else trains the head, so that these losses must.
+
     Attributes:
         weights: The active losses and their weights.
 
@@ -36,7 +42,7 @@ class Objective:
             leave the mlp head untrained; each with the reason.
     """
 
-    def __init__(self, config: LossConfig, *, head: Head, kinds: Collection[Kind]) -> None:
+    def __init__(self, config: LossConfig, *, head: Head, kinds: Collection[Kind], trains_head: bool = True) -> None:
         self.config = config
         default = "multiple_negatives" if set(kinds) == {"positive"} else DEFAULT_LOSS[head]
         self.weights = config.weights.active() or {default: 1.0}
@@ -48,13 +54,13 @@ class Objective:
                     f"{', '.join(sorted(set(kinds)))}"
                 )
         for kind in sorted(set(kinds)):
-            if not self._applicable(kind):
+            if not self.applicable(kind):
                 fitting = [name for name, allowed in DATA_OF_LOSS.items() if kind in allowed]
                 raise ConfigError(
                     f"[loss] weights: no loss for the {kind} training data; got {', '.join(self.weights)}; "
                     f"allowed for it: {', '.join(fitting)}"
                 )
-        if head == "mlp" and not THROUGH_HEAD & set(self.weights):
+        if trains_head and head == "mlp" and not THROUGH_HEAD & set(self.weights):
             raise ConfigError(
                 f"[loss] weights: {', '.join(self.weights)} would leave the mlp head untrained, and its score random; "
                 "add kl, mse or bce, or choose model.head = 'cosine'"
@@ -72,11 +78,12 @@ class Objective:
         Returns:
             Each applicable loss by name, unweighted, and the weighted sum as ``loss``.
         """
-        terms = {name: self._term(name, output, targets, groups, kind) for name in self._applicable(kind)}
+        terms = {name: self._term(name, output, targets, groups, kind) for name in self.applicable(kind)}
         total = sum((self.weights[name] * value for name, value in terms.items()), start=targets.new_zeros(()))
         return {"loss": total, **terms}
 
-    def _applicable(self, kind: Kind) -> list[str]:
+    def applicable(self, kind: Kind) -> list[str]:
+        """Return the names of the active losses for a kind of data."""
         return [name for name in self.weights if kind in DATA_OF_LOSS[name]]
 
     def _term(self, name: str, output: PairOutput, targets: Tensor, groups: Tensor | None, kind: Kind) -> Tensor:

@@ -101,7 +101,7 @@ def _received(
         raise ConfigError(
             f"[data]: the files of process {processes.rank} and of the first process differ (their hashes do)"
         )
-    start = _start_from(description, told["tokenizer"], config)
+    start = _start_from(description, told["tokenizer"], config, data)
     saved = None
     if told["progress"] is None:
         start.model.load_state_dict(tensors)
@@ -134,7 +134,7 @@ def _open(
         folder.state.begin(description, start.tokenizer.to_json())
         return Opening(start, description, None)
     refuse_differences(description, identity(config, data))
-    start = _start_from(description, folder.state.tokenizer(), config)
+    start = _start_from(description, folder.state.tokenizer(), config, data)
     _refuse_another_count(saved[0].processes, count, start.config)
     start.model.to(device)
     adopted = with_calibration(description, config)
@@ -146,13 +146,13 @@ def _open(
     return Opening(start, description, saved)
 
 
-def _start_from(description: Mapping[str, Any], tokenizer: str, config: TrainingConfig) -> Start:
+def _start_from(description: Mapping[str, Any], tokenizer: str, config: TrainingConfig, data: RunData) -> Start:
     """Rebuild tokenizer and model of a run that has begun; the weights are still to come."""
     model_config = ModelConfig.model_validate(description["model"])
     return Start(
         Tokenizer.from_json(tokenizer, segmenter=model_config.segmenter),
         model_config,
-        rebuild_model(config, model_config),
+        rebuild_model(config, data, model_config),
         description["notes"],
     )
 

@@ -40,7 +40,7 @@ def _part(name: str, config: OptimizerConfig, embedding: EmbeddingConfig) -> tup
         return "embedding", embedding.learning_rate_scale
     if name.startswith("encoder.recurrent."):
         return "recurrent", config.recurrent_learning_rate_scale
-    if name.startswith("head."):
+    if name.startswith(("head.", "others.")):
         return "head", config.head_learning_rate_scale
     return "rest", 1.0
 

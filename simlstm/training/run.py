@@ -10,7 +10,6 @@ import torch
 
 from simlstm.data.pairs import PairData
 from simlstm.models.calibration import Calibration
-from simlstm.models.config import ModelConfig
 from simlstm.models.device import usable_device
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training.build import Start, build_corpus
@@ -19,10 +18,10 @@ from simlstm.training.config_file import ConfigError
 from simlstm.training.display import Display
 from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.folder import RunFolder
+from simlstm.training.joint import build_tasks, served
 from simlstm.training.journal import Journal
 from simlstm.training.launch import device_name
 from simlstm.training.loop import Trainer
-from simlstm.training.objective import Objective
 from simlstm.training.opening import open_run
 from simlstm.training.precision import check_precision, float32_products
 from simlstm.training.provenance import command_line, describe_data, describe_software
@@ -89,7 +88,7 @@ def train(
     data = read_run_data(config)
 
     def rehearse(start: Start) -> None:
-        _objective(config, data, start.config)
+        build_tasks(config, head=start.config.head, kinds=data.kinds)
         _rehearse(config, data, start, evaluate, calibrate)
 
     with float32_products(config.training.precision):
@@ -101,7 +100,7 @@ def train(
                 config,
                 model=start.model,
                 corpus=corpus,
-                objective=_objective(config, data, start.config),
+                tasks=build_tasks(config, head=start.config.head, kinds=data.kinds),
                 measure=lambda model: evaluate(SimilarityModel(model, start.tokenizer, config=start.config), data.dev),
                 metric=_metric(config, data),
                 state=folder.state,
@@ -192,7 +191,7 @@ def _rehearse(
         ConfigError: For a metric that dev does not have, or a calibration that cannot be fitted on it.
     """
     device = start.model.encoder.embedding.weight.device
-    model = SimilarityModel(start.model, start.tokenizer, config=start.config)
+    model = SimilarityModel(served(start.model), start.tokenizer, config=start.config)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         measured = evaluate(model, data.dev)
         metric = _metric(config, data)
@@ -203,10 +202,6 @@ def _rehearse(
                 calibrate(model, data.dev)
             except ValueError as error:
                 raise ConfigError(f"[calibration] on dev ({data.dev.name}): {error}") from error
-
-
-def _objective(config: TrainingConfig, data: RunData, model: ModelConfig) -> Objective:
-    return Objective(config.loss, head=model.head, kinds=[source.kind for source in data.train])
 
 
 def _metric(config: TrainingConfig, data: RunData) -> str:

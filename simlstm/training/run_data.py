@@ -6,6 +6,7 @@ from pathlib import Path
 
 from simlstm.data.errors import DataError
 from simlstm.data.formats import Columns, read_pairs
+from simlstm.data.layouts import Kind
 from simlstm.data.pairs import PairData
 from simlstm.training.config import SourceConfig, TrainingConfig
 from simlstm.training.config_file import ConfigError
@@ -25,6 +26,11 @@ class RunData:
 
     train: list[PairData]
     dev: PairData
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kind of each training source."""
+        return [source.kind for source in self.train]
 
 
 def read_run_data(config: TrainingConfig) -> RunData:
@@ -55,7 +61,8 @@ def _read(config: TrainingConfig, source: SourceConfig) -> PairData:
         path = str(Path(config.data.root) / path)
     columns = None if source.columns is None else Columns(**source.columns.model_dump())
     try:
-        return read_pairs(path, format=source.format, columns=columns, score_range=source.score_range)
+        data = read_pairs(path, format=source.format, columns=columns, score_range=source.score_range)
+        return data if source.sources is None else data.of_sources(source.sources)
     except DataError:
         raise
     except ValueError as error:  # arguments that contradict each other

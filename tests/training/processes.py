@@ -11,9 +11,9 @@ from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.display import Display
 from simlstm.training.distributed import ALONE, PeerError
+from simlstm.training.joint import build_tasks
 from simlstm.training.launch import join
 from simlstm.training.loop import Trainer
-from simlstm.training.objective import Objective
 from simlstm.training.run import train
 from simlstm.training.run_data import read_run_data
 from simlstm.training.state import StateFolder
@@ -59,7 +59,7 @@ def build_trainer(config, *, device="cpu", dtype=torch.float32, processes=ALONE)
     corpus = build_corpus(config, data, start)
     return Trainer(
         config, model=start.model.to(device, dtype), corpus=corpus, measure=lambda model: {}, metric="x",
-        objective=Objective(config.loss, head=start.config.head, kinds=corpus.kinds), state=StateFolder("nowhere"),
+        tasks=build_tasks(config, head=start.config.head, kinds=corpus.kinds), state=StateFolder("nowhere"),
         journal=None, display=Display(), processes=processes,
     )  # fmt: skip
 
