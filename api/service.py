@@ -55,6 +55,11 @@ class Service:
         return self.settings.name or self.model.name
 
     @property
+    def known_name(self) -> str | None:
+        """The same, or None while the model that would have a name is not there."""
+        return self.settings.name or (None if self._model is None else self._model.name)
+
+    @property
     def alive(self) -> bool:
         """Whether requests can be computed at all."""
         return self._batcher is not None and self._batcher.alive
@@ -148,7 +153,7 @@ class Service:
     def _load(self) -> SimilarityModel:
         folder = self.settings.model
         if folder is None:
-            raise StartError("no checkpoint to serve: name its folder by --model or SIMLSTM_MODEL")
+            raise StartError("no checkpoint to serve: name a shipped one, or its folder, by --model or SIMLSTM_MODEL")
         try:
             return SimilarityModel.from_pretrained(folder, device=self.settings.device, dtype=self.settings.dtype)
         except (ValueError, ImportError, OSError, RuntimeError) as error:  # CheckpointError is a ValueError

@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIMLSTM_", frozen=True, extra="forbid")
 
-    model: str | None = Field(default=None, description="checkpoint folder to serve")
+    model: str | None = Field(default=None, description="checkpoint folder to serve, or the name of a shipped one")
     name: str | None = Field(
         default=None, min_length=1, max_length=200, description="name that clients use; default: the folder's name"
     )

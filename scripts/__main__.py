@@ -10,9 +10,9 @@ COMMANDS = {
     "recipe": "run the steps behind a published number",
     "evaluate": "measure a checkpoint on a data set",
     "score": "add a similarity column to a file of pairs",
-    "pack": "make a checkpoint small, measured and with a card",
     "serve": "answer over HTTP",
     "benchmark": "measure speed against the stock layer, interleaved",
+    "pack": "make a checkpoint small, measured and with a card",
     "teacher": "fine-tune a transformer on scored pairs",
 }
 EXTRAS = {"serve": "serve"}  # every other command belongs to the extra "train"

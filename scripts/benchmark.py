@@ -71,7 +71,9 @@ def main(
     counts: Annotated[list[int] | None, typer.Option("--count", min=1, help="linearity: N.")] = None,
     texts: Annotated[int, typer.Option(min=1, help="texts: distinct sentences.")] = 10_000,
     sentences: Annotated[Path | None, typer.Option(help="texts: one a line; the demo corpus by default.")] = None,
-    model: Annotated[Path | None, typer.Option(help="texts: checkpoint; random weights by default.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="texts: checkpoint, or the name of a shipped one; random weights by default.")
+    ] = None,
     minilm: Annotated[Path, typer.Option(help="texts: the peer, as `make minilm` puts it.")] = MINILM,
     minilm_sentences: Annotated[int, typer.Option(min=1, help="texts: how many of them the peer encodes.")] = 512,
     config: Annotated[Path, typer.Option(help="train: the experiment.")] = Path("configs/demo.toml"),

@@ -22,7 +22,7 @@ from simlstm.rnn.frozen import Precision
 
 
 def main(
-    model: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    model: Annotated[str, typer.Option(help="Checkpoint folder, or the name of a shipped checkpoint.")],
     data: Annotated[str, typer.Option(help="Pairs with scores or 0/1 labels: a file, or demo:test.")],
     format: Annotated[str, typer.Option(help="Format of --data and --train.")] = "auto",
     sentence1: Annotated[str | None, typer.Option(help="Column of sentence 1: its name, or position from 0.")] = None,

@@ -16,7 +16,7 @@ from simlstm.rnn.frozen import Precision
 
 
 def main(
-    model: Annotated[Path, typer.Option(help="Checkpoint folder.")],
+    model: Annotated[str, typer.Option(help="Checkpoint folder, or the name of a shipped checkpoint.")],
     source: Annotated[Path, typer.Option("--input", help="CSV, TSV, JSON lines or Parquet; named columns.")],
     target: Annotated[Path, typer.Option("--output", help="The same kinds, told by the extension.")],
     sentence1: Annotated[str | None, typer.Option(help="Column of the first sentence.")] = None,

@@ -26,7 +26,9 @@ class AnnouncingServer(uvicorn.Server):
 
 
 def main(
-    model: Annotated[str, Option(envvar="SIMLSTM_MODEL", help="Checkpoint folder.")],
+    model: Annotated[
+        str, Option(envvar="SIMLSTM_MODEL", help="Checkpoint folder, or the name of a shipped checkpoint.")
+    ],
     host: Annotated[str, Option(envvar="SIMLSTM_HOST", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[
         int, Option(envvar="SIMLSTM_PORT", min=0, max=65535, help="Port to listen on; 0 for a free one.")

@@ -1,6 +1,6 @@
 """The operator's routes: probes, metrics, and a word of welcome. Open without a key."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,8 +17,9 @@ _UNWELL: dict[int | str, dict[str, Any]] = {
 router = APIRouter(tags=["operations"])
 
 
-def _answer(reason: str | None) -> Response:
-    content = HealthResponse(status="ok" if reason is None else "unavailable", reason=reason)
+def _answer(service: Service, reason: str | None) -> Response:
+    status: Literal["ok", "unavailable"] = "ok" if reason is None else "unavailable"
+    content = HealthResponse(status=status, reason=reason, model=service.known_name)
     return JSONResponse(content.model_dump(), 200 if reason is None else 503)
 
 
@@ -26,7 +27,7 @@ def _answer(reason: str | None) -> Response:
 async def livez(request: Request) -> Response:
     """Say whether the model's worker lives; when not, restart this server."""
     service: Service = request.app.state.service
-    return _answer(None if service.alive else "the model's worker is dead or stuck")
+    return _answer(service, None if service.alive else "the model's worker is dead or stuck")
 
 
 @router.get("/health", summary="Healthy?", response_model=HealthResponse, responses=_UNWELL)
@@ -39,7 +40,7 @@ async def health(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Say whether to send traffic here: not while the queue is full, the worker is dead, or the server shuts down."""
     service: Service = request.app.state.service
-    return _answer(service.not_ready_because)
+    return _answer(service, service.not_ready_because)
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)

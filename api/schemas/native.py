@@ -149,3 +149,4 @@ class HealthResponse(BaseModel):
 
     status: Literal["ok", "unavailable"]
     reason: str | None = None
+    model: str | None = Field(default=None, description="name of the served model; null while it is being loaded")

@@ -33,7 +33,7 @@ def measure(
     counts: Sequence[int],
     texts: int,
     sentences: Path | None,
-    model: Path | None,
+    model: str | Path | None,
     minilm: Path,
     minilm_sentences: int,
     peak_size: int = 2048,
@@ -49,7 +49,7 @@ def measure(
         counts: linearity: each number of sentences.
         texts: texts: how many distinct sentences.
         sentences: texts: file with one sentence a line; None for the embedded demo corpus.
-        model: texts: checkpoint folder; None for random weights.
+        model: texts: checkpoint folder, or the name of a shipped one; None for random weights.
         minilm: texts: folder of the peer.
         minilm_sentences: texts: how many the peer encodes in a turn.
         peak_size: shapes: rows and columns of the matrix product that is the ceiling.

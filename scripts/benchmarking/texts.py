@@ -22,11 +22,12 @@ LOWEST_COSINE = 0.999
 _PEER = "MiniLM"
 
 
-def build_models(folder: Path | None, sentences: Sequence[str]) -> tuple[dict[Precision, SimilarityModel], str]:
+def build_models(folder: str | Path | None, sentences: Sequence[str]) -> tuple[dict[Precision, SimilarityModel], str]:
     """Load a checkpoint in each precision, or make a model of the default size, whose speed is that of a trained one.
 
     Args:
-        folder: A checkpoint; None for random weights and a vocabulary made from the sentences.
+        folder: A checkpoint, or the name of a shipped one; None for random weights and a vocabulary made from the
+            sentences.
         sentences: Where the vocabulary comes from.
 
     Returns:
@@ -34,7 +35,7 @@ def build_models(folder: Path | None, sentences: Sequence[str]) -> tuple[dict[Pr
     """
     if folder is not None:
         loaded = {name: SimilarityModel.from_pretrained(folder, device="cpu", dtype=name) for name in PRECISIONS}
-        return loaded, f"the checkpoint {folder.resolve().name}"
+        return loaded, f"the checkpoint {loaded[PRECISIONS[0]].name}"
     tokenizer = Tokenizer.train(sentences)
     config = ModelConfig(vocabulary_size=tokenizer.vocabulary_size)
     made = {}
@@ -46,14 +47,14 @@ def build_models(folder: Path | None, sentences: Sequence[str]) -> tuple[dict[Pr
 
 
 def measure_texts(
-    sentences: Sequence[str], source: str, *, model: Path | None, minilm: Path, minilm_sentences: int, turns: int
+    sentences: Sequence[str], source: str, *, model: str | Path | None, minilm: Path, minilm_sentences: int, turns: int
 ) -> TextReport:
     """Encode all sentences in each precision, and a sample of them with MiniLM, by turns.
 
     Args:
         sentences: Distinct: equal ones would be computed once.
         source: Where they come from, for the report.
-        model: A checkpoint folder; None for random weights.
+        model: A checkpoint folder, or the name of a shipped one; None for random weights.
         minilm: The peer's folder; when it or its package is not there, the report says why there is no ratio.
         minilm_sentences: How many of them MiniLM encodes in a turn.
         turns: Measured turns of each.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simlstm.models.calibration import Calibration
+from simlstm.models.card_facts import CardFacts
 from simlstm.models.config import ModelConfig
 
 _HEADS = {
@@ -21,6 +22,7 @@ def model_card(
     calibration: Calibration | None,
     metrics: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    facts: CardFacts | None = None,
 ) -> str:
     """Write the model card.
 
@@ -30,40 +32,56 @@ def model_card(
         calibration: How its scores become probabilities, if they do.
         metrics: What was measured, by name; nested mappings become dotted names.
         provenance: Where it comes from: data with hashes, command, seed, commit.
+        facts: What somebody wrote down about it; their name replaces the other one.
 
     Returns:
         Markdown that begins with YAML front matter.
     """
+    name, loaded_by = (name, "<this folder>") if facts is None else (facts.name, facts.name)
     sections = [
-        _front_matter(config),
+        _front_matter(config, facts),
         f"# {_line(name)}\n\nA Siamese {_recurrence(config)} that scores how similar two sentences are in meaning, "
         "made with simlstm.",
-        '## Use\n\n```python\nfrom simlstm import SimilarityModel\n\nmodel = SimilarityModel.from_pretrained("<this '
-        'folder>")\nmodel.score(["A man plays a guitar."], ["Someone is making music."])\n```',
+        "## Use\n\n```python\nfrom simlstm import SimilarityModel\n\n"
+        f"model = SimilarityModel.from_pretrained({json.dumps(loaded_by, ensure_ascii=False)})\n"
+        'model.score(["A man plays a guitar."], ["Someone is making music."])\n```',
         f"## What the numbers mean\n\n{_meaning(config, calibration)}",
         f"## Model\n\n{_table(('setting', 'value'), config.model_dump(mode='json'))}",
     ]
+    if facts is not None:
+        sections[1] += f"\n\n{facts.summary.strip()}"
+        sections.append(_data(facts))
+        sections.append(f"## Training\n\n```sh\n{facts.command.strip()}\n```")
     if metrics:
         sections.append(f"## Measured\n\n{_table(('metric', 'value'), metrics)}")
     if provenance:
         sections.append(f"## Provenance\n\n{_table(('what', 'value'), provenance)}")
-    sections.append(
-        "## Limits\n\n"
+    limits = [
         f"Sentences are cut at {config.max_tokens} tokens. Tokens outside of the vocabulary all look alike to the "
         "model. Scores compare pairs of the kind the model was trained on; they are no statement of fact about the "
-        "sentences."
-    )
+        "sentences.",
+        *(() if facts is None else ["\n".join(f"- {_line(limit)}" for limit in facts.limits)]),
+    ]
+    sections.append("## Limits\n\n" + "\n\n".join(limits))
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(config: ModelConfig) -> str:
+def _front_matter(config: ModelConfig, facts: CardFacts | None) -> str:
     """Write the front matter; a JSON value is a YAML value."""
-    fields = {
-        "library_name": "simlstm",
-        "pipeline_tag": "sentence-similarity",
-        "tags": ["sentence-similarity", "siamese", "lstm", config.head],
-    }
+    tags = ["sentence-similarity", "siamese", "lstm", config.head]
+    fields: dict[str, Any] = {"library_name": "simlstm", "pipeline_tag": "sentence-similarity", "tags": tags}
+    if facts is not None:
+        fields = facts.metadata() | fields | {"tags": [*tags, *facts.tags]}
     return "\n".join(["---", *(f"{key}: {json.dumps(value)}" for key, value in fields.items()), "---"])
+
+
+def _data(facts: CardFacts) -> str:
+    """Write what the model was trained on, and under which licences."""
+    rows = ["| data | used for | licence | source |", "| --- | --- | --- | --- |"]
+    for fact in facts.data:
+        rows.append("| " + " | ".join(map(_line, (fact.name, fact.use, fact.license, fact.source or "–"))) + " |")
+    weights = f"The weights are under {facts.license}."
+    return "\n".join(["## Data", "", *rows, "", weights])
 
 
 def _recurrence(config: ModelConfig) -> str:

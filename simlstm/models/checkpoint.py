@@ -19,6 +19,7 @@ from torch import Tensor
 from simlstm.models.atomic import replace_files
 from simlstm.models.calibration import Calibration
 from simlstm.models.card import model_card
+from simlstm.models.card_facts import CardFacts
 from simlstm.models.config import ModelConfig
 from simlstm.models.documents import dump_object, parse_object, plain, validated
 from simlstm.models.folder import (
@@ -56,7 +57,7 @@ class Checkpoint:
         tokenizer: With as many ids as the configuration's vocabulary_size.
         calibration: How scores become probabilities; None when that was not fitted.
         metrics: What was measured, by name; numbers that are not finite are stored as null.
-        provenance: Data hashes, command, seed, commit, as JSON has it.
+        provenance: Data hashes, command, seed, commit, as JSON has it; under "card", the fields of ``CardFacts``.
         card: The model card. None when writing: it is made from the rest.
         storage: What the weights are stored in; those in ``state`` are rounded to it when they are written.
     """
@@ -98,13 +99,7 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     metrics, provenance = plain(checkpoint.metrics), plain(checkpoint.provenance)
     card = checkpoint.card
     if card is None:
-        card = model_card(
-            checkpoint.config,
-            name=folder.resolve().name,
-            calibration=checkpoint.calibration,
-            metrics=metrics,
-            provenance=provenance,
-        )
+        card = _card(folder, checkpoint, metrics, provenance)
     files = {
         WEIGHTS: dump_weights(stored),
         TOKENIZER: checkpoint.tokenizer.to_json().encode(),
@@ -116,6 +111,19 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     manifest = make_manifest(checkpoint.config, storage=checkpoint.storage, provenance=provenance, files=files)
     replace_files(folder, {**files, CONFIG: dump_manifest(manifest)}, names=NAMES)
     logger.info("wrote the checkpoint %s", folder)
+
+
+def _card(folder: Path, checkpoint: Checkpoint, metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """Make the card, with the facts that ``simlstm pack`` put into the provenance, if it did."""
+    facts = provenance.get("card")
+    return model_card(
+        checkpoint.config,
+        name=folder.resolve().name,
+        calibration=checkpoint.calibration,
+        metrics=metrics,
+        provenance={key: value for key, value in provenance.items() if key != "card"},
+        facts=None if facts is None else validated(CardFacts, facts, folder / CARD),
+    )
 
 
 def read_checkpoint(folder: str | Path) -> Checkpoint:

@@ -20,6 +20,7 @@ from simlstm.models.freezing import FreshEncoder, Watch
 from simlstm.models.inference import encode_texts, encode_tokens, score_embeddings
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
 from simlstm.models.normalization import normalize_rows
+from simlstm.models.shipped import checkpoint_folder
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.storage import Storage
 from simlstm.models.weights import dump_weights
@@ -69,12 +70,13 @@ class SimilarityModel:
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, *, device: str | torch.device | None = None, dtype: Precision | None = None
+        cls, model: str | Path, *, device: str | torch.device | None = None, dtype: Precision | None = None
     ) -> Self:
-        """Load a checkpoint folder, and freeze its encoder when it is first used.
+        """Load a checkpoint, and freeze its encoder when it is first used.
 
         Args:
-            folder: Where ``save_pretrained`` or a training run wrote it.
+            model: The folder where ``save_pretrained`` or a training run wrote it, or the name of a shipped checkpoint,
+                such as "en"; see ``checkpoint_folder`` for which of the two a text is.
             device: Where to compute; None and "auto" mean CUDA when there is one, else the CPU.
             dtype: Arithmetic of the encoder, see ``freeze``.
 
@@ -87,13 +89,13 @@ class SimilarityModel:
             ImportError: If the checkpoint's segmenter is not installed.
         """
         place = usable_device(device)
-        folder = Path(folder)
+        folder = checkpoint_folder(model)
         checkpoint = read_checkpoint(folder)
         with torch.device("meta"):  # no random weights are drawn only to be overwritten
-            model = SiameseModel.from_config(checkpoint.config)
-        model.load_state_dict(checkpoint.state, assign=True)
+            siamese = SiameseModel.from_config(checkpoint.config)
+        siamese.load_state_dict(checkpoint.state, assign=True)
         loaded = cls(
-            model.to(place).eval(),
+            siamese.to(place).eval(),
             checkpoint.tokenizer,
             config=checkpoint.config,
             calibration=checkpoint.calibration,

@@ -1,6 +1,7 @@
 """Probes, metrics, keys, CORS, headers, logs, and the OpenAPI document."""
 
 import logging
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.service import StartError
 from api.settings import Settings
+from simlstm.models import shipped
 from simlstm.rnn.frozen import frozen_backend
 from tests.api.tiny import SENTENCES, AllergicModel, build_model
 
@@ -19,7 +21,7 @@ PROBES = ("/livez", "/readyz", "/health")
 def test_probes_of_a_healthy_server(client):
     for path in PROBES:
         response = client.get(path)
-        assert (response.status_code, response.json()) == (200, {"status": "ok", "reason": None})
+        assert (response.status_code, response.json()) == (200, {"status": "ok", "reason": None, "model": "tiny"})
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's end is the point
@@ -29,7 +31,9 @@ def test_probes_of_a_dead_worker(serve):
     for path in PROBES:
         response = client.get(path)
         assert response.status_code == 503
-        assert response.json() == {"status": "unavailable", "reason": "the model's worker is dead or stuck"}
+        assert response.json() == {
+            "status": "unavailable", "reason": "the model's worker is dead or stuck", "model": "tiny"
+        }  # fmt: skip
     metrics = client.get("/metrics").text
     assert "simlstm_worker_up 0.0" in metrics
     assert "simlstm_ready 0.0" in metrics
@@ -194,10 +198,29 @@ def test_a_start_that_fails_says_why(tmp_path):
     broken = build_model()
     broken.model.encoder.embedding = torch.nn.Embedding(1, 8)
     for settings, model, sentence in (
-        (Settings(), None, "no checkpoint to serve: name its folder by --model or SIMLSTM_MODEL"),
+        (Settings(), None, "no checkpoint to serve: name a shipped one, or its folder, by --model or SIMLSTM_MODEL"),
         (Settings(model=str(tmp_path / "nothing")), None, f"cannot serve {tmp_path / 'nothing'}: "),
         (Settings(), broken, "the model does not compute: "),
     ):
         with pytest.raises(StartError) as caught, TestClient(create_app(settings, model)):
             pytest.fail("it started")
         assert sentence in str(caught.value)
+
+
+def test_a_shipped_checkpoint_is_served_by_its_name(checkpoint, monkeypatch, tmp_path):
+    shutil.copytree(checkpoint, tmp_path / "package" / "en")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
+    monkeypatch.setattr(shipped, "SHIPPED", ("en",))
+    monkeypatch.setenv("SIMLSTM_MODEL", "en")
+    monkeypatch.chdir(tmp_path)
+    with TestClient(create_app()) as client:
+        assert client.get("/health").json() == {"status": "ok", "reason": None, "model": "en"}
+        assert client.get("/info").json()["model_id"] == "en"
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["en"]
+        assert client.post("/v1/similarity", json=PAIR).json()["model"] == "en"
+    monkeypatch.setenv("SIMLSTM_MODEL", "fr")
+    with (
+        pytest.raises(StartError, match=r"cannot serve fr: .* no shipped checkpoint of that name \(shipped: en\)"),
+        TestClient(create_app()),
+    ):
+        pass

@@ -109,8 +109,8 @@ def test_a_full_disk_leaves_the_old_checkpoint(
 
 
 def test_a_path_that_is_no_folder(tmp_path: Path, make_model: Build) -> None:
-    with pytest.raises(CheckpointError, match=r"en: there is no such folder; a model is the folder of a checkpoint"):
-        SimilarityModel.from_pretrained("en")
+    with pytest.raises(CheckpointError, match=r"nowhere: there is no such folder; a model is the folder of a"):
+        SimilarityModel.from_pretrained(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"file: not a folder; a model is the folder that holds config.json"):
         read_checkpoint(tmp_path / "file")

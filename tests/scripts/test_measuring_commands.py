@@ -1,6 +1,7 @@
 """The commands that evaluate a checkpoint and score a file."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from scripts.score import main as score
 from simlstm.data.formats import read_pairs
 from simlstm.data.layouts import Columns
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
+from simlstm.models import shipped
 from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.similarity import SimilarityModel
@@ -133,6 +135,22 @@ def test_evaluate_names_what_is_missing(files, replacement, message):
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_shipped_checkpoint_goes_by_its_name(files, tmp_path, monkeypatch):
+    graded, labels, folder = files
+    shutil.copytree(folder, tmp_path / "package" / "en")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
+    monkeypatch.setattr(shipped, "SHIPPED", ("en",))
+    monkeypatch.chdir(tmp_path)
+    result = _run(evaluate, "--model", "en", "--data", labels, "--format", "bq", "--json", "out.json")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out.json").read_text())["model"]["name"] == "en"
+    result = _run(score, "--model", "en", "--input", graded, "--output", "out.csv", "--prefix", "model_")
+    assert result.exit_code == 0, result.output
+    result = _run(score, "--model", "fr", "--input", graded, "--output", "no.csv", "--prefix", "model_")
+    assert result.exit_code == 1
+    assert "fr: there is no such folder, and no shipped checkpoint of that name (shipped: en)" in result.stderr
 
 
 def test_score_adds_its_columns(files, tmp_path):
