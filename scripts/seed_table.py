@@ -17,7 +17,7 @@ def seed_table(title: str, summary: Mapping[str, Any]) -> Table:
     table.add_column("metric")
     table.add_column("mean ± sd", justify="right")
     for seed in summary["runs"]:
-        table.add_column(f"seed {seed}", justify="right")
+        table.add_column(f"seed {seed}" if seed.isdecimal() else seed, justify="right")
     chosen = summary["selected_by"]
     for name, spread in summary["metrics"].items():
         marked = f"[bold]{name}[/bold]" if name == chosen else name

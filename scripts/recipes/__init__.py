@@ -1,0 +1,1 @@
+"""Recipes: the steps behind a published number, in order, resumable."""
