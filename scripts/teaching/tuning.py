@@ -151,7 +151,7 @@ def _optimizer(model: PairModel, settings: Tuning) -> torch.optim.Optimizer:
     decayed = [weight for weight in model.module.parameters() if weight.ndim > 1]
     free = [weight for weight in model.module.parameters() if weight.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)  # the table has 30,000 rows
 
 
 def _measure(model: PairModel, dev: Sequence[PairData], settings: Tuning, *, number: int, loss: float | None) -> Epoch:
