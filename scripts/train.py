@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from scripts.seed_table import seed_table
-from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
+from simlstm.evaluation.evaluate import calibrate_model, calibration_error, evaluate_model
+from simlstm.evaluation.overlap import overlaps_by_name
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError, load_config, share_config
 from simlstm.training.display import Display
@@ -127,14 +128,18 @@ def _train(
     experiment: TrainingConfig, out: Path, resume: bool, overwrite: bool, processes: Processes
 ) -> TrainingResult:
     """Train with the package's own evaluation and calibration."""
-    fit = None
-    if experiment.calibration.method != "none":
-        fit = partial(calibrate_model, **experiment.calibration.model_dump())
+    fit = error = None
+    settings = experiment.calibration
+    if settings.method != "none":
+        fit = partial(calibrate_model, **settings.model_dump())
+        error = partial(calibration_error, method=settings.method, positive_from=settings.positive_from)
     return train(
         experiment,
         out,
         evaluate=evaluate_model,
         calibrate=fit,
+        calibration_error=error,
+        count_overlap=overlaps_by_name,
         resume=resume,
         overwrite=overwrite,
         display=Display(Console(stderr=True)),

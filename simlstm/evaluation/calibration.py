@@ -49,15 +49,32 @@ def fit_calibration(
             f"targets: {positives} of {len(labels)} are {positive_from:g} or more; calibration needs pairs on both "
             "sides of positive_from"
         )
+    if method == "isotonic" and len(values) < ISOTONIC_MINIMUM:
+        raise ValueError(
+            f"method: isotonic needs {ISOTONIC_MINIMUM} pairs or more to be better than platt, got {len(values)}"
+        )
     threshold = fit_threshold(values, labels, threshold_metric)
     return Calibration(
         method=method,
-        parameters=_platt(values, labels) if method == "platt" else _isotonic(values, labels),
+        parameters=fit_curve(values, labels, method),
         threshold=threshold.value,
         threshold_metric=threshold_metric,
         positive_from=positive_from,
         fitted_on=fitted_on,
     )
+
+
+def fit_curve(
+    scores: NDArray[np.float64], labels: NDArray[np.float64], method: Literal["platt", "isotonic"]
+) -> PlattParameters | IsotonicParameters:
+    """Fit the curve from scores to probabilities alone.
+
+    Args:
+        scores: [P].
+        labels: [P], 0 or 1, both of them among them.
+        method: As in `fit_calibration`.
+    """
+    return _platt(scores, labels) if method == "platt" else _isotonic(scores, labels)
 
 
 def _platt(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> PlattParameters:
@@ -81,10 +98,6 @@ def _platt(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> PlattPar
 
 def _isotonic(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> IsotonicParameters:
     """Fit a curve that never falls, by scikit-learn (Zadrozny and Elkan 2002)."""
-    if len(scores) < ISOTONIC_MINIMUM:
-        raise ValueError(
-            f"method: isotonic needs {ISOTONIC_MINIMUM} pairs or more to be better than platt, got {len(scores)}"
-        )
     regression = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, labels)
     return IsotonicParameters(
         scores=tuple(regression.X_thresholds_.tolist()),

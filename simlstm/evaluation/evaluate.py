@@ -1,12 +1,14 @@
 """Measure a model on pairs, and fit its calibration on them."""
 
-from typing import Literal
+from dataclasses import asdict
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simlstm.data.pairs import PairData
 from simlstm.evaluation.calibration import fit_calibration
+from simlstm.evaluation.crossfit import cross_fitted_error
 from simlstm.evaluation.metrics import binary_metrics, graded_metrics, pearson, spearman
 from simlstm.evaluation.thresholds import ThresholdMetric, fit_threshold
 from simlstm.models.calibration import Calibration, FittedOn
@@ -72,3 +74,22 @@ def calibrate_model(
         threshold_metric=threshold_metric,
         positive_from=positive_from,
     )
+
+
+def calibration_error(
+    model: SimilarityModel,
+    data: PairData,
+    *,
+    method: Literal["platt", "isotonic"] = "platt",
+    positive_from: float = 0.5,
+    folds: int = 5,
+    batch_size: int = 256,
+) -> dict[str, Any] | None:
+    """Measure how far probabilities are off on pairs that their curve was not fitted on; see `cross_fitted_error`.
+
+    Returns:
+        The fields of `CrossFittedError`; None when a class has too few pairs to share out.
+    """
+    scores, _ = score_pairs(model, data, batch_size=batch_size)
+    error = cross_fitted_error(scores, data.scaled_targets(), method=method, positive_from=positive_from, folds=folds)
+    return None if error is None else asdict(error)

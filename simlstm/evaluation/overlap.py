@@ -1,8 +1,8 @@
 """Count what an evaluation set shares with training data."""
 
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from simlstm.data.pairs import PairData
 
@@ -26,20 +26,36 @@ class Overlap:
 
 def count_overlap(data: PairData, train: Iterable[PairData]) -> Overlap:
     """Compare an evaluation set with training sources."""
+    return count_overlaps([data], train)[0]
+
+
+def count_overlaps(sets: Iterable[PairData], train: Iterable[PairData]) -> list[Overlap]:
+    """Compare several evaluation sets with training sources, which are gone through once."""
     train_sentences: set[str] = set()
     train_pairs: set[frozenset[str]] = set()
     for source in train:
         pairs = _normal_pairs(source)
         train_pairs.update(frozenset(pair) for pair in pairs)
         train_sentences.update(sentence for pair in pairs for sentence in pair)
-    pairs = _normal_pairs(data)
-    sentences = {sentence for pair in pairs for sentence in pair}
-    return Overlap(
-        sentences=len(sentences & train_sentences),
-        all_sentences=len(sentences),
-        pairs=sum(frozenset(pair) in train_pairs for pair in pairs),
-        all_pairs=len(pairs),
-    )
+    overlaps = []
+    for data in sets:
+        pairs = _normal_pairs(data)
+        sentences = {sentence for pair in pairs for sentence in pair}
+        overlaps.append(
+            Overlap(
+                sentences=len(sentences & train_sentences),
+                all_sentences=len(sentences),
+                pairs=sum(frozenset(pair) in train_pairs for pair in pairs),
+                all_pairs=len(pairs),
+            )
+        )
+    return overlaps
+
+
+def overlaps_by_name(sets: Sequence[PairData], train: Iterable[PairData]) -> dict[str, dict[str, int]]:
+    """Return the fields of `count_overlaps` by the name of each set, as a run records them."""
+    counted = count_overlaps(sets, train)
+    return {data.name: asdict(overlap) for data, overlap in zip(sets, counted, strict=True)}
 
 
 def _normal_pairs(data: PairData) -> list[tuple[str, str]]:

@@ -110,12 +110,15 @@ class DataConfig(Section):
         dev_fraction: Used without `dev`, with exactly one labelled training source: this share of it is set aside, by
             the first sentence. No pair of it stays in training; single sentences may, in other pairs.
         root: The folder that relative paths start from; the working directory when absent.
+        count_overlap: Further files of pairs, such as test sets: how much of them, and of dev, stands in training is
+            printed and recorded. They are used for nothing else.
     """
 
     train: Annotated[tuple[Source, ...], Field(min_length=1, strict=False), BeforeValidator(_source_list)]
     dev: Source | None = None
     dev_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     root: str | None = None
+    count_overlap: Annotated[tuple[Source, ...], Field(strict=False), BeforeValidator(_source_list)] = ()
 
     @model_validator(mode="after")
     def _one_dev(self) -> Self:
@@ -209,6 +212,9 @@ class TrainingSection(Section):
         batch_size: Pairs in one forward pass, shared out where several processes train.
         accumulation_steps: Batches whose gradients make one step.
         ema_decay: Averaging of the weights; 0 turns it off.
+        averaged_checkpoints: The weights of this many best evaluations are averaged at the end (Izmailov et al. 2018,
+            with the best in place of the last), and are the result where dev says that they are better; 1 takes the
+            best alone.
         precision: Of the forward pass's products. ``float32`` is full float32, on CUDA too; ``tf32`` (CUDA) cuts its
             mantissas to 10 bits; ``bf16`` and ``fp16`` (CUDA, with scaled losses) autocast. Weights, scores and losses
             are float32 in each of them.
@@ -227,6 +233,7 @@ class TrainingSection(Section):
     batch_size: Count = 32
     accumulation_steps: Count = 1
     ema_decay: Probability = 0.995
+    averaged_checkpoints: Annotated[int, Field(ge=1, le=100)] = 1
     precision: PrecisionName = "float32"
     evaluations_per_epoch: Count = 1
     patience: Count | None = None

@@ -30,7 +30,7 @@ def describe_run(config: TrainingConfig, data: RunData, start: Start) -> dict[st
 
 
 def refuse_differences(description: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Refuse to resume with another configuration or other data; ``[calibration]`` may change.
+    """Refuse to resume with another configuration or other data; ``[calibration]`` and ``count_overlap`` may change.
 
     Args:
         description: Of the run as it was started.
@@ -39,16 +39,32 @@ def refuse_differences(description: Mapping[str, Any], current: Mapping[str, Any
     Raises:
         ConfigError: Naming every key that differs.
     """
-    # What is fitted at the end steers no weight.
+    earlier = completed(description["config"])
+    # What is fitted or counted beside the training steers no weight.
     lines = [
         line
-        for key, line in differences(description["config"], current["config"])
-        if not key.startswith("calibration.")
+        for key, line in differences(earlier, current["config"])
+        if not key.startswith("calibration.") and key != "data.count_overlap"
     ]
     if not lines and description["data"] != current["data"]:
         lines = ["[data]: the files have changed since the run was started (their hashes differ)"]
     if lines:
         raise ConfigError("cannot resume:\n" + "\n".join(lines))
+
+
+def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored configuration with the keys that its version did not have, at their defaults."""
+    defaults = TrainingConfig.model_validate({"data": {"train": ["-"], "dev": "-"}}).model_dump(mode="json")
+
+    def fill(value: Any, default: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            return {**default, **{key: fill(inner, default.get(key)) for key, inner in value.items()}}
+        if isinstance(value, list) and isinstance(default, list) and default:
+            return [fill(inner, default[0]) for inner in value]
+        return value
+
+    filled: dict[str, Any] = fill(stored, defaults)
+    return filled
 
 
 def differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[str, str]]:

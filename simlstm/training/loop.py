@@ -227,6 +227,8 @@ class Trainer:
             progress.evaluations_since_best = 0
         else:
             progress.evaluations_since_best += 1
+        if self.config.training.averaged_checkpoints > 1:
+            self._keep(sign * value, is_saved=is_best)
         self.display.evaluated(
             progress.step,
             epoch=progress.epoch,
@@ -236,6 +238,14 @@ class Trainer:
             sentences_per_second=self.sentences_per_second(),
         )
         return not is_best and progress.evaluations_since_best == self.config.training.patience
+
+    def _keep(self, merit: float, *, is_saved: bool) -> None:
+        """Keep the weights of an evaluation that is among the best ones, for their mean."""
+        progress = self.progress
+        ranked = sorted({**progress.kept, str(progress.step): merit}.items(), key=lambda item: -item[1])
+        progress.kept = dict(ranked[: self.config.training.averaged_checkpoints])
+        if str(progress.step) in progress.kept and not is_saved:
+            self.state.save_best(progress.step, self.result.state_dict())
 
     def sentences_per_second(self) -> float:
         """Return the rate of training so far, of all processes together, evaluations and savings left out."""

@@ -1,6 +1,5 @@
 """A whole training run: from a configuration to a checkpoint folder."""
 
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +7,15 @@ from typing import Any
 
 import torch
 
-from simlstm.data.pairs import PairData
-from simlstm.models.calibration import Calibration
 from simlstm.models.device import usable_device
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training.build import Start, build_corpus
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
+from simlstm.training.counted import CountOverlap, overlap_of
 from simlstm.training.display import Display
 from simlstm.training.distributed import ALONE, Processes
+from simlstm.training.finish import Calibrate, CalibrationError, Evaluate, finish_run
 from simlstm.training.folder import RunFolder
 from simlstm.training.joint import build_tasks, served
 from simlstm.training.journal import Journal
@@ -24,12 +23,8 @@ from simlstm.training.launch import device_name
 from simlstm.training.loop import Trainer
 from simlstm.training.opening import open_run
 from simlstm.training.precision import check_precision, float32_products
-from simlstm.training.provenance import command_line, describe_data, describe_software
 from simlstm.training.run_data import RunData, read_run_data
 from simlstm.training.state import Progress
-
-Evaluate = Callable[[SimilarityModel, PairData], Mapping[str, float]]
-Calibrate = Callable[[SimilarityModel, PairData], Calibration]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +48,8 @@ def train(
     *,
     evaluate: Evaluate,
     calibrate: Calibrate | None = None,
+    calibration_error: CalibrationError | None = None,
+    count_overlap: CountOverlap | None = None,
     resume: bool = False,
     overwrite: bool = False,
     display: Display | None = None,
@@ -65,6 +62,9 @@ def train(
         out: The folder: the checkpoint at the end, ``metrics.jsonl``, ``tensorboard/``, and ``state/`` until then.
         evaluate: Measures a model on dev; higher is better, but for errors.
         calibrate: Fits probabilities and a threshold on dev at the end; None leaves them out.
+        calibration_error: Measures at the end how far probabilities are off; None leaves it out.
+        count_overlap: Counts what dev and the files of ``data.count_overlap`` share with the training pairs, by name;
+            None leaves it out.
         resume: Go on where a run with the same configuration and data was stopped; start when there is none.
         overwrite: Replace what an earlier run left in the folder.
         display: What a person sees; log lines by default.
@@ -86,6 +86,7 @@ def train(
         torch.set_num_threads(config.training.threads)
     device = _device(config)
     data = read_run_data(config)
+    overlap = {} if count_overlap is None else processes.lead(lambda: overlap_of(config, data, count_overlap))
 
     def rehearse(start: Start) -> None:
         build_tasks(config, head=start.config.head, kinds=data.kinds)
@@ -115,7 +116,17 @@ def train(
             trainer.run()
 
         def finish() -> dict[str, Any]:
-            metrics = _finish(folder, trainer, start, data, opening.description, evaluate, calibrate)
+            metrics = finish_run(
+                folder,
+                trainer,
+                start,
+                data.dev,
+                opening.description,
+                evaluate=evaluate,
+                calibrate=calibrate,
+                calibration_error=calibration_error,
+                overlap=overlap,
+            )
             folder.state.remove()
             return metrics
 
@@ -131,53 +142,6 @@ def _journal(
     return Journal(
         folder.path, tensorboard=config.training.tensorboard, keep_bytes=progress.log_bytes, step=progress.step
     )
-
-
-def _finish(
-    folder: RunFolder,
-    trainer: Trainer,
-    start: Start,
-    data: RunData,
-    description: Mapping[str, Any],
-    evaluate: Evaluate,
-    calibrate: Calibrate | None,
-) -> dict[str, Any]:
-    """Load the best weights, measure and calibrate them on dev, and write the checkpoint."""
-    progress = trainer.progress
-    if progress.best_step is None:
-        raise RuntimeError("a run ends with an evaluation, so there is a best step")
-    trainer.result.load_state_dict(folder.state.load_best(progress.best_step))
-    model = SimilarityModel(trainer.result, start.tokenizer, config=start.config, name=folder.path.resolve().name)
-    # Measured before there is a threshold: at one fitted on dev, dev would flatter.
-    measured = dict(evaluate(model, data.dev))
-    dev = describe_data([data.dev])[0]
-    metrics: dict[str, Any] = {
-        "dev": {**dev, **measured},
-        "selected_by": trainer.metric,
-        "best_step": progress.best_step,
-        "best_epoch": (progress.best_step - 1) // trainer.steps_per_epoch + 1,
-        "steps": progress.step,
-        "stopped_early": progress.stopped,
-        "sentences": progress.sentences,
-        "sentences_per_second": trainer.sentences_per_second(),
-        "train_seconds": progress.train_seconds,
-        "wall_seconds": progress.wall_seconds,
-    }
-    if calibrate is not None:
-        model.calibration = calibrate(model, data.dev)
-        metrics["calibration_and_threshold_fitted_on"] = model.calibration.fitted_on.model_dump()
-    model.metrics = metrics
-    model.provenance = {
-        "command": command_line(),
-        "seed": trainer.config.training.seed,
-        "data": description["data"],
-        "config": description["config"],
-        "notes": start.notes,
-        **describe_software(trainer.device),
-        "processes": trainer.processes.count,
-    }
-    model.save_pretrained(folder.path)
-    return metrics
 
 
 def _rehearse(

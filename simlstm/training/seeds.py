@@ -9,9 +9,9 @@ from typing import Any
 
 from simlstm.models.folder import CONFIG, METRICS
 from simlstm.training.config import TrainingConfig
-from simlstm.training.config_file import ConfigError, load_config
+from simlstm.training.config_file import ConfigError
 from simlstm.training.folder import RunFolder, RunFolderError
-from simlstm.training.identity import differences
+from simlstm.training.identity import completed, differences
 
 SUMMARY = "summary.json"
 
@@ -55,10 +55,9 @@ def check_finished(folder: Path, config: TrainingConfig) -> None:
         ConfigError: Naming every key that differs.
     """
     provenance = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("provenance", {})
-    stored = load_config(base=provenance.get("config", {})).model_dump(mode="json")
     lines = [
         line
-        for key, line in differences(stored, config.model_dump(mode="json"))
+        for key, line in differences(completed(provenance.get("config", {})), config.model_dump(mode="json"))
         if key not in {f"training.{name}" for name in ("device", "threads", "save_every", "log_every", "tensorboard")}
     ]
     if lines:
@@ -92,7 +91,7 @@ def summarise(runs: Mapping[str, Path]) -> dict[str, Any]:
                 "wall_seconds": documents[seed]["wall_seconds"],
                 "train_seconds": documents[seed]["train_seconds"],
                 "best_epoch": documents[seed]["best_epoch"],
-                **{key: documents[seed][key] for key in ("overlap", "calibration") if key in documents[seed]},
+                **{key: documents[seed][key] for key in ("overlap", "calibration_error") if key in documents[seed]},
             }
             for seed, folder in runs.items()
         },

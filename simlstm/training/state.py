@@ -29,6 +29,7 @@ class Progress:
         best_value: Best dev metric so far, None before the first evaluation.
         best_step: The step after which it was measured.
         best_metrics: All dev metrics of that evaluation.
+        kept: The best evaluations whose weights are kept for `training.averaged_checkpoints`: value by step.
         evaluations_since_best: Counter of early stopping.
         stopped: Whether the run ended early.
         sums: Sums of the losses since the last log line, by name.
@@ -46,6 +47,7 @@ class Progress:
     best_value: float | None = None
     best_step: int | None = None
     best_metrics: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, float] = field(default_factory=dict)
     evaluations_since_best: int = 0
     stopped: bool = False
     sums: dict[str, float] = field(default_factory=dict)
@@ -109,9 +111,8 @@ class StateFolder:
         _sync(partial)
         partial.rename(final)
         _sync(self.folder)
-        self._remove_all_but(
-            "run.json", "tokenizer.json", final.name, f"best-{progress.best_step or 0:08d}.safetensors"
-        )
+        best = {progress.best_step or 0, *map(int, progress.kept)}
+        self._remove_all_but("run.json", "tokenizer.json", final.name, *(self._best(step).name for step in best))
 
     def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
         """Return the newest saving, or None when there is none yet."""
