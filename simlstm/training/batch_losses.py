@@ -8,10 +8,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.models.siamese import PairOutput, SiameseModel
 from simlstm.training.corpus import Corpus, PlannedBatch
+from simlstm.training.distillation import DistillationLoss
 from simlstm.training.distributed import Processes
 from simlstm.training.joint import PairTask
 from simlstm.training.precision import Precision
-from simlstm.training.shares import shares_of, whole_output
+from simlstm.training.shares import shares_of, whole_output, whole_rows
 
 
 class BatchLosses:
@@ -22,7 +23,8 @@ class BatchLosses:
     Args:
         model: In training mode.
         corpus: Training batches.
-        tasks: Of each source: its losses, and its head.
+        tasks: Of each source of pairs: its losses, and its head.
+        distillation: The losses of the sources of sentences, where there are any.
         precision: Of the model; losses are float32.
         processes: Those that share out each batch.
         device: Of the model.
@@ -37,7 +39,9 @@ class BatchLosses:
         precision: Precision,
         processes: Processes,
         device: torch.device,
+        distillation: DistillationLoss | None = None,
     ) -> None:
+        self._distillation = distillation
         self._model = model
         self._corpus = corpus
         self._tasks = tasks
@@ -50,6 +54,8 @@ class BatchLosses:
 
         On several processes their gradients go through this process's share only; see `whole_output`.
         """
+        if self._corpus.is_taught(planned):
+            return self._taught(planned)
         task = self._tasks[planned.source]
         if self._processes.alone:
             batch, kind = self._corpus.collate(planned)
@@ -64,6 +70,29 @@ class BatchLosses:
             )
         groups = None if batch.groups is None else self._on_device(batch.groups)
         return task.objective(output, self._on_device(batch.targets), groups, kind)
+
+    def _taught(self, planned: PlannedBatch) -> dict[str, Tensor]:
+        """Compute the losses of a whole batch of sentences, shared out as pairs are."""
+        assert self._distillation is not None  # noqa: S101 - who has sentences has losses for them
+        if self._processes.alone:
+            batch = self._corpus.collate_taught(planned)
+            embeddings = self._embeddings(batch.tokens)
+        else:
+            shares = shares_of(planned.rows, self._processes.count)
+            dealt = PlannedBatch(planned.source, [row for share in shares for row in share])
+            batch = self._corpus.collate_taught(dealt, shares[self._processes.rank] or dealt.rows[:1])
+            embeddings = self._embeddings(batch.tokens)
+            embeddings = whole_rows(embeddings, [len(share) for share in shares], self._processes)
+        return self._distillation(embeddings, self._on_device(batch.targets))
+
+    def _embeddings(self, tokens: PackedSequence) -> Tensor:
+        """Run the encoder on packed sentences."""
+        if self._device.type == "cuda":
+            tokens = tokens.pin_memory()
+        with self._precision.autocast():
+            on_device = tokens.to(device=self._device, non_blocking=True)  # type: ignore[call-arg]
+            embeddings: Tensor = self._model.encoder(on_device)
+        return embeddings
 
     def _output(self, tokens: PackedSequence, head: str | None) -> PairOutput:
         """Run the model on packed pairs."""

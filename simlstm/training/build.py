@@ -1,12 +1,15 @@
 """From a configuration and its data to tokenizer and model."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -60,7 +63,7 @@ def build_start(config: TrainingConfig, data: RunData) -> Start:
     if config.training.initial_checkpoint is not None:
         return _start_from_checkpoint(config, data, Path(config.training.initial_checkpoint))
     tokenizer, table, notes = _tokenizer_and_table(config, data)
-    settings = config.model.model_dump(exclude={"classes"})
+    settings = config.model.model_dump(exclude={"classes"}) | _head_without_labels(config, data)
     if table is not None:
         if "embedding_size" in config.model.model_fields_set and config.model.embedding_size != table.shape[1]:
             raise ConfigError(
@@ -81,16 +84,20 @@ def build_start(config: TrainingConfig, data: RunData) -> Start:
     return Start(tokenizer, model_config, with_other_heads(model, config.data, data.kinds, model_config), notes)
 
 
-def build_corpus(config: TrainingConfig, data: RunData, start: Start) -> Corpus:
-    """Tokenize the training sources and plan their batches."""
+def build_corpus(
+    config: TrainingConfig, data: RunData, start: Start, vectors: Sequence[NDArray[np.float16]] = ()
+) -> Corpus:
+    """Tokenize the training sources and plan their batches; `vectors` are a teacher's, of each source of sentences."""
+    sources = (*config.data.pair_sources, *config.data.sentence_sources)
     return Corpus(
         data.train,
-        [source.weight for source in config.data.train],
+        [source.weight for source in sources],
         start.tokenizer,
         max_tokens=start.config.max_tokens,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
-        batch_sizes=[source.batch_size for source in config.data.train],
+        batch_sizes=[source.batch_size for source in sources],
+        taught=list(zip(data.sentences, vectors, strict=True)),
     )
 
 
@@ -109,6 +116,7 @@ def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokeniz
         tokenizer, table = read_token_table(config.embedding.token_table)
         return tokenizer, table.float(), {"token_table": Path(config.embedding.token_table).name}
     texts = list(chain.from_iterable(chain(source.sentences1, source.sentences2) for source in data.train))
+    texts += chain.from_iterable(source.sentences for source in data.sentences)
     vectors = None
     if config.embedding.vectors is not None:
         vectors = read_word_vectors(config.embedding.vectors)
@@ -148,6 +156,12 @@ def _model_config(config: TrainingConfig, data: RunData, tokenizer: Tokenizer, s
     )
 
 
+def _head_without_labels(config: TrainingConfig, data: RunData) -> dict[str, str]:
+    """Return the head of a run that learns from a teacher alone: the plain cosine, unless one is configured."""
+    learns_from_teacher_alone = data.sentences and all(kind == "positive" for kind in data.kinds)
+    return {"head": "cosine"} if learns_from_teacher_alone and "head" not in config.model.model_fields_set else {}
+
+
 def _classes(config: TrainingConfig, data: RunData) -> int:
     """Choose the classes of dev's head: two when all that trains it has 0/1 labels, else those of graded scores."""
     kinds = heads_of(config.data, data.kinds)
@@ -184,7 +198,7 @@ def _start_from_checkpoint(config: TrainingConfig, data: RunData, folder: Path) 
                 f"[model] {key}: got {value!r}; {folder} has {getattr(checkpoint.config, key)!r}, and its weights keep "
                 "their form; leave the key out"
             )
-    settings = {**checkpoint.config.model_dump(), **asked}
+    settings = {**checkpoint.config.model_dump(), **_head_without_labels(config, data), **asked}
     if settings["head"] != "mlp" or checkpoint.config.head != "mlp":
         settings = {key: value for key, value in settings.items() if key not in _MLP_KEYS or key in asked}
     if settings["head"] == "mlp" and settings.get("classes") is None and checkpoint.config.head != "mlp":

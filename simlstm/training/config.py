@@ -66,7 +66,11 @@ class SourceConfig(Section):
 
     Attributes:
         path: A file, or ``demo:train`` and its kin.
-        format: A format name of `simlstm.data`, or ``auto``.
+        format: A format name of `simlstm.data`, or ``auto``. ``sentences`` and ``translations`` have no labels and are
+            learned from a teacher: a text of one sentence a line, or all sentences of a pair file; or the columns
+            sentence1, which the teacher reads, and sentence2, which the student reads.
+        translation: With ``translations``: `path` and this one are a pair file in the teacher's language and the same
+            in the student's, line by line.
         columns: Which column means what, for a file with columns of its own; see `simlstm.data.layouts.Columns`.
         score_range: Lowest and highest score, for graded data in such a file.
         weight: How often the source is gone through in one epoch; 0.5 takes half of its batches, 2 takes each twice.
@@ -86,6 +90,20 @@ class SourceConfig(Section):
     head: HeadLabel = MAIN_HEAD
     batch_size: Count | None = None
     losses: LossWeights | None = None
+    translation: str | None = None
+
+    @property
+    def is_for_distillation(self) -> bool:
+        """Whether there are no labels, and a teacher says what is right."""
+        return self.format in ("sentences", "translations")
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Self:
+        idle = {"head", "losses", "score_range"} if self.is_for_distillation else set()
+        idle |= {"sources"} if self.format == "translations" else {"translation"}
+        if given := sorted(idle & self.model_fields_set):
+            raise ValueError(f"{', '.join(given)} would have no effect with format = {self.format!r}; leave it out")
+        return self
 
 
 def _source_from_text(value: Any) -> Any:
@@ -119,6 +137,16 @@ class DataConfig(Section):
     dev_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     root: str | None = None
     count_overlap: Annotated[tuple[Source, ...], Field(strict=False), BeforeValidator(_source_list)] = ()
+
+    @property
+    def pair_sources(self) -> tuple[SourceConfig, ...]:
+        """The training sources of pairs."""
+        return tuple(source for source in self.train if not source.is_for_distillation)
+
+    @property
+    def sentence_sources(self) -> tuple[SourceConfig, ...]:
+        """The training sources without labels, for distillation."""
+        return tuple(source for source in self.train if source.is_for_distillation)
 
     @model_validator(mode="after")
     def _one_dev(self) -> Self:
@@ -181,6 +209,30 @@ class LossConfig(Section):
     cosent_scale: Positive = 20.0
     contrastive_margin: Annotated[float, Field(gt=0, le=2)] = 0.5
     temperature: Positive = 0.05
+
+
+class DistillationConfig(Section):
+    """What is learned from a teacher on the sources of sentences and translations.
+
+    Attributes:
+        teacher: Folder of a sentence-transformers model, or of a simlstm checkpoint.
+        cache: Folder where the teacher's vectors are kept, for all runs.
+        cosine_weight: Of the mean of 1 - cos(student, teacher); with it, both vectors have one width.
+        similarity_weight: Of the mean squared difference of the cosines between the sentences of a batch.
+        precision: The teacher's; ``auto`` is bf16 where the device has it.
+    """
+
+    teacher: str | None = None
+    cache: str = "cache/teachers"
+    cosine_weight: NotNegative = 1.0
+    similarity_weight: NotNegative = 5.0
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if self.cosine_weight == self.similarity_weight == 0:
+            raise ValueError("cosine_weight and similarity_weight are both 0; nothing would be learned")
+        return self
 
 
 class OptimizerConfig(Section):
@@ -268,6 +320,20 @@ class TrainingConfig(Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     model: ModelSection = ModelSection()
     loss: LossConfig = LossConfig()
+    distillation: DistillationConfig = DistillationConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingSection = TrainingSection()
     calibration: CalibrationConfig = CalibrationConfig()
+
+    @model_validator(mode="after")
+    def _teacher_and_its_texts(self) -> Self:
+        if self.data.sentence_sources and self.distillation.teacher is None:
+            raise ValueError("[distillation] teacher: missing; sources of sentences and translations need one")
+        if self.distillation.teacher is not None and not self.data.sentence_sources:
+            raise ValueError(
+                "[distillation] teacher: would have no effect; give a source with format = 'sentences' or "
+                "'translations', or leave the section out"
+            )
+        if self.data.dev is not None and self.data.dev.is_for_distillation:
+            raise ValueError(f"[data] dev: format {self.data.dev.format!r} has no labels; dev needs scores or labels")
+        return self

@@ -2,16 +2,20 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from simlstm.data.batching import BucketBatches, PairBatch, pack
 from simlstm.data.pairs import PairData
+from simlstm.data.sentences import SentenceData
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.objective import Kind
 
@@ -40,8 +44,31 @@ class TokenizedSource:
     weight: float
 
 
+@dataclass(frozen=True, slots=True)
+class TaughtSource:
+    """One source of sentences as token ids, with a teacher's vectors, float16 [n, E]."""
+
+    name: str
+    ids: list[list[int]]
+    vectors: NDArray[np.float16]
+    weight: float
+
+
+@dataclass(frozen=True)
+class TaughtBatch:
+    """B sentences, ready for the model.
+
+    Attributes:
+        tokens: B packed sentences, or those of one process's share.
+        targets: The teacher's vectors of the whole batch, float32 [B, E].
+    """
+
+    tokens: PackedSequence
+    targets: Tensor
+
+
 class Corpus:
-    """All sources of a run.
+    """All sources of a run: those of pairs, then those of sentences.
 
     A batch holds rows of one source only: losses differ by kind of data, and CoSENT compares the targets of a batch,
     which means something only on one scale. The batches of all sources are shuffled together. What an epoch holds is
@@ -55,6 +82,8 @@ class Corpus:
         batch_size: Pairs per batch.
         seed: Of the order.
         batch_sizes: Of each source, where it has one of its own; None stands for `batch_size`.
+        taught: Sources of sentences, each with a teacher's vectors, float16 [n, E]; their weights and batch sizes come
+            after those of the pairs.
     """
 
     def __init__(
@@ -67,35 +96,42 @@ class Corpus:
         batch_size: int,
         seed: int,
         batch_sizes: Sequence[int | None] | None = None,
+        taught: Sequence[tuple[SentenceData, NDArray[np.float16]]] = (),
     ) -> None:
         self._seed = seed
-        sizes = [size or batch_size for size in batch_sizes or [None] * len(data)]
+        sizes = [size or batch_size for size in batch_sizes or [None] * len(weights)]
         self.sources = [
-            _tokenize(source, weight, tokenizer, max_tokens) for source, weight in zip(data, weights, strict=True)
+            _tokenize(source, weight, tokenizer, max_tokens)
+            for source, weight in zip(data, weights[: len(data)], strict=True)
         ]
+        self.taught = [
+            TaughtSource(source.name, tokenizer.encode(source.sentences, max_tokens=max_tokens), vectors, weight)
+            for (source, vectors), weight in zip(taught, weights[len(data) :], strict=True)
+        ]
+        self._weights = weights
         self._batches = [
-            BucketBatches(
-                [len(first) + len(second) for first, second in zip(source.ids1, source.ids2, strict=True)],
-                batch_size=sizes[index],
-                seed=seed + _SEED_STRIDE * index,
-            )
-            for index, source in enumerate(self.sources)
+            BucketBatches(lengths, batch_size=sizes[index], seed=seed + _SEED_STRIDE * index)
+            for index, lengths in enumerate(self._lengths())
         ]
 
     @property
     def kinds(self) -> list[Kind]:
-        """The kind of each source."""
+        """The kind of each source of pairs."""
         return [source.kind for source in self.sources]
 
     def batches_per_epoch(self) -> int:
         """Return the number of batches in every epoch."""
-        return sum(self._share(index) for index in range(len(self.sources)))
+        return sum(self._share(index) for index in range(len(self._batches)))
+
+    def is_taught(self, batch: PlannedBatch) -> bool:
+        """Tell whether a batch holds sentences, and not pairs."""
+        return batch.source >= len(self.sources)
 
     def epoch(self, number: int) -> list[PlannedBatch]:
         """Return the batches of one epoch in their order."""
         planned: list[PlannedBatch] = []
-        for index, source in enumerate(self.sources):
-            passes = math.ceil(source.weight)
+        for index, weight in enumerate(self._weights):
+            passes = math.ceil(weight)
             rounds = (self._batches[index].epoch(number * passes + part) for part in range(passes))
             batches = list(itertools.chain.from_iterable(rounds))[: self._share(index)]
             planned += [PlannedBatch(index, rows) for rows in batches]
@@ -121,9 +157,28 @@ class Corpus:
         )
         return collated, source.kind
 
+    def collate_taught(self, batch: PlannedBatch, own: Sequence[int] | None = None) -> TaughtBatch:
+        """Pack one batch of sentences.
+
+        Args:
+            batch: As planned.
+            own: Rows whose sentences are packed, as in `collate`. The targets are those of the whole batch.
+        """
+        source = self.taught[batch.source - len(self.sources)]
+        rows = batch.rows if own is None else own
+        targets = torch.from_numpy(source.vectors[batch.rows].astype(np.float32))
+        return TaughtBatch(pack([source.ids[row] for row in rows]), targets)
+
+    def _lengths(self) -> Iterator[list[int]]:
+        """Yield the lengths of the rows of each source, of a pair those of both sentences together."""
+        for source in self.sources:
+            yield [len(first) + len(second) for first, second in zip(source.ids1, source.ids2, strict=True)]
+        for taught in self.taught:
+            yield [len(ids) for ids in taught.ids]
+
     def _share(self, index: int) -> int:
         """Return how many batches of a source one epoch takes: at least one, however small the weight."""
-        return max(round(self.sources[index].weight * len(self._batches[index])), 1)
+        return max(round(self._weights[index] * len(self._batches[index])), 1)
 
 
 def _tokenize(data: PairData, weight: float, tokenizer: Tokenizer, max_tokens: int) -> TokenizedSource:

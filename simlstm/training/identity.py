@@ -6,17 +6,20 @@ from typing import Any
 from simlstm.training.build import Start
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError, load_config
+from simlstm.training.distillation import open_teacher
 from simlstm.training.folder import RunFolder, RunFolderError
-from simlstm.training.provenance import describe_data
+from simlstm.training.provenance import describe_data, describe_sentences
 from simlstm.training.run_data import RunData
 
 
 def identity(config: TrainingConfig, data: RunData) -> dict[str, Any]:
     """Return what must be the same for a run to be resumed."""
-    return {
-        "config": config.model_dump(mode="json"),
-        "data": {"train": describe_data(data.train), "dev": describe_data([data.dev])[0]},
-    }
+    described: dict[str, Any] = {"train": describe_data(data.train), "dev": describe_data([data.dev])[0]}
+    if data.sentences:
+        described["sentences"] = describe_sentences(data.sentences)
+    if config.distillation.teacher is not None:
+        described["teacher"] = open_teacher(config).description()
+    return {"config": config.model_dump(mode="json"), "data": described}
 
 
 def describe_run(config: TrainingConfig, data: RunData, start: Start) -> dict[str, Any]:

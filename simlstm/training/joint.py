@@ -50,7 +50,7 @@ def dev_head(config: DataConfig, kinds: Sequence[Kind]) -> str:
     """
     if config.dev is not None:
         return config.dev.head
-    labelled = [source.head for source, kind in zip(config.train, kinds, strict=True) if kind != "positive"]
+    labelled = [source.head for source, kind in zip(config.pair_sources, kinds, strict=True) if kind != "positive"]
     return labelled[0]
 
 
@@ -62,7 +62,7 @@ def heads_of(config: DataConfig, kinds: Sequence[Kind]) -> dict[str, list[Kind]]
             graded scores and from labels, and for a dev head that no source trains.
     """
     heads: dict[str, list[Kind]] = {}
-    for source, kind in zip(config.train, kinds, strict=True):
+    for source, kind in zip(config.pair_sources, kinds, strict=True):
         if kind != "positive":
             heads.setdefault(source.head, []).append(kind)
         elif "head" in source.model_fields_set:
@@ -129,11 +129,11 @@ def build_tasks(config: TrainingConfig, *, head: Head, kinds: Sequence[Kind]) ->
     Raises:
         ConfigError: For losses that fit neither head nor data, and for a head that would stay untrained.
     """
-    sources = config.data.train
+    sources = config.data.pair_sources
     heads = heads_of(config.data, kinds)
     shared_kinds = [kind for source, kind in zip(sources, kinds, strict=True) if source.losses is None]
     if not shared_kinds and config.loss.weights.active():
-        raise ConfigError("[loss] weights: would have no effect, as every training source has losses of its own")
+        raise ConfigError("[loss] weights: would have no effect, as no source of pairs learns by them")
     is_whole = len(shared_kinds) == len(sources) and len(heads) < 2
     shared = Objective(config.loss, head=head, kinds=shared_kinds, trains_head=is_whole) if shared_kinds else None
     tasks: list[PairTask] = []

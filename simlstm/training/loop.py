@@ -13,6 +13,7 @@ from simlstm.training.batch_losses import BatchLosses
 from simlstm.training.config import TrainingConfig
 from simlstm.training.corpus import Corpus, PlannedBatch
 from simlstm.training.display import Display
+from simlstm.training.distillation import DistillationLoss
 from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.ema import AveragedModel
 from simlstm.training.interruption import Interrupted, Interruption
@@ -52,6 +53,7 @@ class Trainer:
         journal: Where numbers go; None on all processes but the first.
         display: What a person sees.
         processes: The processes of the run.
+        distillation: The losses of sources of sentences.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Trainer:
         journal: Journal | None,
         display: Display,
         processes: Processes = ALONE,
+        distillation: DistillationLoss | None = None,
     ) -> None:
         self.config = config
         self.model = model.train()
@@ -82,7 +85,13 @@ class Trainer:
         self.average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
         self.precision = Precision(config.training.precision, self.device)
         self.batch_losses = BatchLosses(
-            model, corpus, tasks, precision=self.precision, processes=processes, device=self.device
+            model,
+            corpus,
+            tasks,
+            precision=self.precision,
+            processes=processes,
+            device=self.device,
+            distillation=distillation,
         )
         self.progress = Progress(processes=processes.count)
         self.steps_per_epoch = math.ceil(corpus.batches_per_epoch() / config.training.accumulation_steps)
@@ -185,7 +194,7 @@ class Trainer:
             losses = self.batch_losses(planned)
             self.precision.scaler.scale(losses["loss"] / len(batches)).backward()  # type: ignore[no-untyped-call]
             self._record({name: value.detach() for name, value in losses.items()})
-            self.progress.sentences += 2 * len(planned.rows)
+            self.progress.sentences += len(planned.rows) * (1 if self.corpus.is_taught(planned) else 2)
         self.processes.add_gradients(self.model.parameters())
         self._record(self.precision.clip(self.optimizer, self.model.parameters(), settings.max_gradient_norm))
         self.precision.scaler.step(self.optimizer)

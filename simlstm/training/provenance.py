@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from simlstm.data.pairs import PairData
+from simlstm.data.sentences import SentenceData
 from simlstm.version import __version__
 
 _PACKAGES = ("numpy", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch")
@@ -23,6 +24,11 @@ def describe_data(sources: Iterable[PairData]) -> list[dict[str, Any]]:
     return [
         {"name": source.name, "pairs": len(source), "kind": source.kind, "sha256": source.sha256} for source in sources
     ]
+
+
+def describe_sentences(sources: Iterable[SentenceData]) -> list[dict[str, Any]]:
+    """Return name, number of sentences and hash of each source without labels."""
+    return [{"name": source.name, "sentences": len(source), "sha256": source.sha256} for source in sources]
 
 
 def describe_software(device: torch.device) -> dict[str, Any]:

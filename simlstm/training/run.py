@@ -14,6 +14,7 @@ from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.counted import CountOverlap, overlap_of
 from simlstm.training.display import Display
+from simlstm.training.distillation import DistillationLoss, check_width, open_teacher, teachers_vectors
 from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.finish import Calibrate, CalibrationError, Evaluate, finish_run
 from simlstm.training.folder import RunFolder
@@ -86,16 +87,20 @@ def train(
         torch.set_num_threads(config.training.threads)
     device = _device(config)
     data = read_run_data(config)
+    teacher = None if config.distillation.teacher is None else open_teacher(config)
     overlap = {} if count_overlap is None else processes.lead(lambda: overlap_of(config, data, count_overlap))
 
     def rehearse(start: Start) -> None:
         build_tasks(config, head=start.config.head, kinds=data.kinds)
+        if teacher is not None:
+            check_width(config.distillation, student=start.model.encoder.output_size, teacher=teacher.width())
         _rehearse(config, data, start, evaluate, calibrate)
 
     with float32_products(config.training.precision):
         opening = open_run(config, folder, data, device, resume=resume, rehearse=rehearse, processes=processes)
         start, saved = opening.start, opening.saved
-        corpus = build_corpus(config, data, start)
+        vectors = [] if teacher is None else teachers_vectors(teacher, data.sentences, processes)
+        corpus = build_corpus(config, data, start, vectors)
         with _journal(folder, config, saved[0] if saved else Progress(), processes) as journal:
             trainer = Trainer(
                 config,
@@ -107,6 +112,7 @@ def train(
                 state=folder.state,
                 journal=journal,
                 processes=processes,
+                distillation=None if teacher is None else DistillationLoss(config.distillation),
                 display=display if display is not None and processes.leads else Display(),
             )
             if saved is None:
@@ -172,7 +178,11 @@ def _metric(config: TrainingConfig, data: RunData) -> str:
     """Return the dev metric that decides."""
     if config.training.metric != "auto":
         return config.training.metric
-    return "spearman" if data.dev.kind == "graded" else "roc_auc"
+    if data.dev.kind == "binary":
+        return "roc_auc"
+    # Without labels nothing but the vectors was taught.
+    learns_from_teacher_alone = data.sentences and all(kind == "positive" for kind in data.kinds)
+    return "cosine_spearman" if learns_from_teacher_alone else "spearman"
 
 
 def _device(config: TrainingConfig) -> torch.device:

@@ -1,13 +1,14 @@
 """The data of a run: training sources and the dev part that decides."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simlstm.data.errors import DataError
 from simlstm.data.formats import Columns, read_pairs
 from simlstm.data.layouts import Kind
 from simlstm.data.pairs import PairData
+from simlstm.data.sentences import SentenceData, read_sentences, read_translations
 from simlstm.training.config import SourceConfig, TrainingConfig
 from simlstm.training.config_file import ConfigError
 
@@ -20,16 +21,18 @@ class RunData:
 
     Attributes:
         train: What is trained on.
+        sentences: What is learned from a teacher.
         dev: What decides. When it was set aside from `train`, no pair of it is in `train`, in either order; a single
             sentence of it may still be there, in another pair. A dev source of its own is taken as it is.
     """
 
     train: list[PairData]
     dev: PairData
+    sentences: list[SentenceData] = field(default_factory=list)
 
     @property
     def kinds(self) -> list[Kind]:
-        """The kind of each training source."""
+        """The kind of each training source of pairs."""
         return [source.kind for source in self.train]
 
 
@@ -40,7 +43,7 @@ def read_run_data(config: TrainingConfig) -> RunData:
         ConfigError: When dev has no labels or no rows, or a training source is left without rows.
         DataError: For a file that cannot be read, naming file and line.
     """
-    train = [_read(config, source) for source in config.data.train]
+    train = [_read(config, source) for source in config.data.pair_sources]
     if config.data.dev is not None:
         dev = _read(config, config.data.dev)
         _warn_of_the_same_file(train, dev)
@@ -51,14 +54,12 @@ def read_run_data(config: TrainingConfig) -> RunData:
     for data in (*train, dev):
         if not len(data):
             raise ConfigError(f"[data]: {data.name} holds no pairs; allowed: 1 and more")
-    return RunData(train, dev)
+    return RunData(train, dev, [_read_sentences(config, source) for source in config.data.sentence_sources])
 
 
 def _read(config: TrainingConfig, source: SourceConfig) -> PairData:
     """Read one source; relative paths start at ``data.root``."""
-    path = source.path
-    if config.data.root is not None and not path.startswith("demo:"):
-        path = str(Path(config.data.root) / path)
+    path = _path(config, source.path)
     columns = None if source.columns is None else Columns(**source.columns.model_dump())
     try:
         data = read_pairs(path, format=source.format, columns=columns, score_range=source.score_range)
@@ -67,6 +68,26 @@ def _read(config: TrainingConfig, source: SourceConfig) -> PairData:
         raise
     except ValueError as error:  # arguments that contradict each other
         raise ConfigError(f"[data] {source.path}: {error}") from error
+
+
+def _read_sentences(config: TrainingConfig, source: SourceConfig) -> SentenceData:
+    """Read one source that a teacher is to explain."""
+    path = _path(config, source.path)
+    columns = None if source.columns is None else Columns(**source.columns.model_dump())
+    try:
+        if source.format == "sentences":
+            return read_sentences(path, columns=columns, collections=source.sources)
+        translation = None if source.translation is None else _path(config, source.translation)
+        return read_translations(path, translation, columns=columns)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"[data] {source.path}: {error}") from error
+
+
+def _path(config: TrainingConfig, path: str) -> str:
+    """Let a relative path start at ``data.root``."""
+    return path if config.data.root is None or path.startswith("demo:") else str(Path(config.data.root) / path)
 
 
 def _set_aside(train: list[PairData], config: TrainingConfig) -> tuple[list[PairData], PairData]:

@@ -42,3 +42,17 @@ def whole_output(own: PairOutput, sizes: list[int], processes: Processes) -> Pai
     first, second, score, *classes = (torch.cat(column) for column in zip(*parts, strict=True))
     log_probabilities: Tensor | None = classes[0] if classes else None
     return PairOutput(first, second, score[:, 0], log_probabilities)
+
+
+def whole_rows(own: Tensor, sizes: list[int], processes: Processes) -> Tensor:
+    """Put the rows of all shares together, [B, D], as `whole_output` does; only this process's carry gradients.
+
+    Args:
+        own: This process's rows; where its share is empty, any row.
+        sizes: Rows in each share.
+        processes: Which of them is this one.
+    """
+    rows = own[: sizes[processes.rank]]
+    parts = processes.gather(rows, sizes)
+    parts[processes.rank] = rows
+    return torch.cat(parts)

@@ -10,6 +10,7 @@ import torch
 from simlstm.evaluation.evaluate import calibrate_model, evaluate_model
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.display import Display
+from simlstm.training.distillation import DistillationLoss, open_teacher, teachers_vectors
 from simlstm.training.distributed import ALONE, PeerError
 from simlstm.training.joint import build_tasks
 from simlstm.training.launch import join
@@ -56,11 +57,14 @@ def build_trainer(config, *, device="cpu", dtype=torch.float32, processes=ALONE)
     """Build a trainer that neither measures nor writes."""
     data = read_run_data(config)
     start = build_start(config, data)
-    corpus = build_corpus(config, data, start)
+    teaches = config.distillation.teacher is not None
+    vectors = teachers_vectors(open_teacher(config), data.sentences, processes) if teaches else []
+    corpus = build_corpus(config, data, start, vectors)
     return Trainer(
         config, model=start.model.to(device, dtype), corpus=corpus, measure=lambda model: {}, metric="x",
         tasks=build_tasks(config, head=start.config.head, kinds=corpus.kinds), state=StateFolder("nowhere"),
         journal=None, display=Display(), processes=processes,
+        distillation=DistillationLoss(config.distillation) if teaches else None,
     )  # fmt: skip
 
 
