@@ -15,6 +15,15 @@ Probability = Annotated[float, Field(strict=True, ge=0.0, lt=1.0)]
 Classes = Annotated[int, Field(strict=True, ge=2, le=1_000)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
+# What draws at random in training.
+DROPOUTS = (
+    "dropout",
+    "embedding_dropout",
+    "word_dropout",
+    "recurrent_dropout",
+    "weight_dropout",
+    "head_dropout",
+)
 _MLP_ONLY = ("head_hidden_size", "head_activation", "head_dropout", "classes")
 
 
@@ -29,6 +38,11 @@ class Architecture(BaseModel):
         dropout: Probability of zeroing an output of a recurrent layer, between layers only.
         embedding_dropout: Probability of zeroing an element of an embedded token.
         word_dropout: Probability of replacing a token by the unknown token, in training only.
+        recurrent_dropout: Probability of zeroing an element of a recurrent state on its way to the next step, in a
+            whole sentence or not at all (Gal and Ghahramani 2016), in training only. Computed step by step, without the
+            fused kernels.
+        weight_dropout: Probability of zeroing an element of the hidden-to-hidden weights for one batch (DropConnect,
+            Merity et al. 2018), in training only. Keeps the fused kernels.
         head_dropout: Probability of zeroing a hidden unit of the mlp head.
         pooling: How the outputs at all tokens become one vector.
         projection_size: Width of a linear layer behind the pooling; None for none.
@@ -48,6 +62,8 @@ class Architecture(BaseModel):
     dropout: Probability = 0.0
     embedding_dropout: Probability = 0.0
     word_dropout: Probability = 0.0
+    recurrent_dropout: Probability = 0.0
+    weight_dropout: Probability = 0.0
     head_dropout: Probability = 0.0
     pooling: PoolingName = "max"
     projection_size: Size | None = None

@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 from simlstm.models.config import ModelConfig, PoolingName
 from simlstm.models.normalization import normalize_rows
 from simlstm.models.pooling import POOLINGS
+from simlstm.models.weight_dropout import run_with_dropped_weights
 from simlstm.rnn import LSTM
 
 
@@ -26,6 +27,8 @@ class SentenceEncoder(nn.Module):
         dropout: Dropout between recurrent layers.
         embedding_dropout: Dropout on the elements of embedded tokens.
         word_dropout: Probability that a token becomes the unknown token in training.
+        recurrent_dropout: Dropout on h inside the recurrence, one mask for a whole sentence; step by step, so slower.
+        weight_dropout: Dropout on the hidden-to-hidden weights in training, one mask for a call.
         unknown_id: Id of the unknown token.
         pooling: Name of the pooling, a key of ``POOLINGS``.
         projection_size: Width of a linear layer behind the pooling; None for none.
@@ -43,6 +46,8 @@ class SentenceEncoder(nn.Module):
         dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         word_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
         unknown_id: int = 0,
         pooling: PoolingName = "max",
         projection_size: int | None = None,
@@ -52,9 +57,15 @@ class SentenceEncoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.word_dropout = word_dropout
+        self.weight_dropout = weight_dropout
         self.unknown_id = unknown_id
         self.recurrent: nn.Module = LSTM(
-            embedding_size, hidden_size, num_layers=num_layers, dropout=dropout, bidirectional=bidirectional
+            embedding_size,
+            hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            recurrent_dropout=recurrent_dropout,
         )
         recurrent_size = hidden_size * (2 if bidirectional else 1)
         self.pooling = POOLINGS[pooling](recurrent_size, bidirectional=bidirectional)
@@ -74,6 +85,8 @@ class SentenceEncoder(nn.Module):
             dropout=config.dropout,
             embedding_dropout=config.embedding_dropout,
             word_dropout=config.word_dropout,
+            recurrent_dropout=config.recurrent_dropout,
+            weight_dropout=config.weight_dropout,
             unknown_id=config.unknown_id,
             pooling=config.pooling,
             projection_size=config.projection_size,
@@ -94,9 +107,11 @@ class SentenceEncoder(nn.Module):
             dropped = torch.rand(ids.shape, device=ids.device) < self.word_dropout
             ids = ids.masked_fill(dropped, self.unknown_id)
         rows = self.embedding_dropout(self.embedding(ids))  # [N, I]
-        outputs, _ = self.recurrent(
-            PackedSequence(rows, tokens.batch_sizes, tokens.sorted_indices, tokens.unsorted_indices)
-        )
+        packed = PackedSequence(rows, tokens.batch_sizes, tokens.sorted_indices, tokens.unsorted_indices)
+        if self.training and self.weight_dropout > 0:
+            outputs, _ = run_with_dropped_weights(self.recurrent, self.weight_dropout, packed)
+        else:
+            outputs, _ = self.recurrent(packed)
         embeddings: Tensor = self.pooling(outputs.data, tokens.batch_sizes)  # [B, D], longest first
         if tokens.unsorted_indices is not None:
             embeddings = embeddings.index_select(0, tokens.unsorted_indices)

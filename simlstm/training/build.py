@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint
-from simlstm.models.config import ModelConfig
+from simlstm.models.config import DROPOUTS, ModelConfig
 from simlstm.models.siamese import SiameseModel
 from simlstm.text.token_table import read_token_table
 from simlstm.text.tokenizer import Tokenizer
@@ -29,8 +29,7 @@ logger = logging.getLogger(__name__)
 
 # What may change when training goes on from another checkpoint: all that leaves the encoder's weights in their form.
 _MAY_CHANGE = frozenset(
-    {"dropout", "embedding_dropout", "word_dropout", "head_dropout", "max_tokens", "normalize", "head"}
-    | {"head_hidden_size", "head_activation", "classes"}
+    {*DROPOUTS, "max_tokens", "normalize", "head", "head_hidden_size", "head_activation", "classes"}
 )
 _MLP_KEYS = ("head_hidden_size", "head_activation", "head_dropout", "classes")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simlstm.models.config import ModelConfig
+from simlstm.models.config import DROPOUTS, ModelConfig
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.build import Start, build_start, rebuild_model
 from simlstm.training.config import TrainingConfig
@@ -163,9 +163,7 @@ def _refuse_another_count(before: int, now: int, config: ModelConfig) -> None:
     Raises:
         ConfigError: Naming what draws.
     """
-    draws = [
-        name for name in ("dropout", "embedding_dropout", "word_dropout", "head_dropout") if getattr(config, name) > 0
-    ]
+    draws = [name for name in DROPOUTS if getattr(config, name) > 0]
     if before != now and draws:
         raise ConfigError(
             f"cannot resume: the run was trained by {before} processes, and there are {now}; [model] "

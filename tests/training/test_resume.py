@@ -45,11 +45,14 @@ PLAIN = {"training__epochs": 4, "training__ema_decay": 0.0}
 EVERYTHING = {
     "model__embedding_dropout": 0.3,
     "model__word_dropout": 0.1,
+    "model__recurrent_dropout": 0.1,
+    "model__weight_dropout": 0.2,
     "model__head_dropout": 0.2,
     "training__epochs": 12,
     "training__ema_decay": 0.9,
     "training__accumulation_steps": 3,
     "training__evaluations_per_epoch": 2,
+    "training__averaged_checkpoints": 3,
 }
 STEPS = 48  # of either
 
