@@ -10,6 +10,7 @@ COMMANDS = {
     "recipe": "run the steps behind a published number",
     "evaluate": "measure a checkpoint on a data set",
     "score": "add a similarity column to a file of pairs",
+    "calibrate": "fit a checkpoint's probabilities again",
     "serve": "answer over HTTP",
     "benchmark": "measure speed against the stock layer, interleaved",
     "pack": "make a checkpoint small, measured and with a card",
@@ -37,6 +38,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.score import main as score
 
             return score
+        case "calibrate":
+            from scripts.calibrate import main as calibrate
+
+            return calibrate
         case "pack":
             from scripts.pack import main as pack
 

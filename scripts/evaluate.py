@@ -52,7 +52,7 @@ def main(
             json_file.parent.mkdir(parents=True, exist_ok=True)
         loaded = SimilarityModel.from_pretrained(model, device=device, dtype=dtype)
         read = partial(
-            read_pairs, format=format, columns=_columns(sentence1, sentence2, target), score_range=score_range
+            read_pairs, format=format, columns=columns_of(sentence1, sentence2, target), score_range=score_range
         )
         pairs = read(data)
         metrics = evaluate_model(loaded, pairs, batch_size=batch_size)
@@ -90,7 +90,7 @@ def main(
         json_file.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _columns(sentence1: str | None, sentence2: str | None, target: str | None) -> Columns | None:
+def columns_of(sentence1: str | None, sentence2: str | None, target: str | None) -> Columns | None:
     """Return which column means what; numbers alone are positions, as a header is no row of numbers."""
     given = {"--sentence1": sentence1, "--sentence2": sentence2, "--target": target}
     if all(column is None for column in given.values()):
