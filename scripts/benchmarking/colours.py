@@ -17,3 +17,6 @@ COLOURS = {
     "backward": _ORANGE,
     "update": _GREEN,
 }
+_VERMILION, _PURPLE = "#d55e00", "#cc79a7"
+# For what has no colour of its own, in this order.
+SERIES = (_BLUE, _ORANGE, _GREEN, _PURPLE, _VERMILION, _LIGHT_BLUE, _GREY)

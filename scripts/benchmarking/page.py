@@ -38,6 +38,20 @@ def filled_page(page: str, folder: Path) -> str:
     return _SECTION.sub(fill, page)
 
 
+def filled_section(page: str, name: str, text: str) -> str:
+    """Fill one section between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``.
+
+    Raises:
+        ValueError: when the page has no such section.
+    """
+    if name not in [found.group(2) for found in _SECTION.finditer(page)]:
+        raise ValueError(f"no section <!-- begin {name} --> … <!-- end {name} --> in the page")
+    return _SECTION.sub(
+        lambda found: f"{found[1]}\n{text}\n\n{found[3]}" if found[2] == name else found[0],
+        page,
+    )
+
+
 def write_page(folder: Path) -> list[Path]:
     """Draw ``folder/plots/*.svg`` and fill ``folder/README.md`` from ``folder/results/*.json``.
 

@@ -62,14 +62,14 @@ def draw_report(file: Path, folder: Path) -> list[Path]:
     written = []
     for name, draw in drawings.items():
         target = folder / f"{file.stem}-{name}.svg"
-        with _saved(target) as axes:
+        with saved_plot(target) as axes:
             draw(axes)
         written.append(target)
     return written
 
 
 @contextmanager
-def _saved(target: Path) -> Iterator[Any]:
+def saved_plot(target: Path) -> Iterator[Any]:
     """Give axes to draw on, and write them as SVG; the legend stands where no bar reaches."""
     matplotlib = load_package("matplotlib", purpose="plots")
     figures = load_package("matplotlib.figure", purpose="plots")
