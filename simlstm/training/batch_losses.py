@@ -1,6 +1,7 @@
 """From a planned batch to its losses, wherever its sentences are computed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ class BatchLosses:
             output = self._output(batch.tokens, task.head)
         else:
             shares = shares_of(planned.rows, self._processes.count)
-            dealt = PlannedBatch(planned.source, [row for share in shares for row in share])
+            dealt = replace(planned, rows=[row for share in shares for row in share])
             own = shares[self._processes.rank] or dealt.rows[:1]
             batch, kind = self._corpus.collate(dealt, own)
             output = whole_output(
@@ -79,7 +80,7 @@ class BatchLosses:
             embeddings = self._embeddings(batch.tokens)
         else:
             shares = shares_of(planned.rows, self._processes.count)
-            dealt = PlannedBatch(planned.source, [row for share in shares for row in share])
+            dealt = replace(planned, rows=[row for share in shares for row in share])
             batch = self._corpus.collate_taught(dealt, shares[self._processes.rank] or dealt.rows[:1])
             embeddings = self._embeddings(batch.tokens)
             embeddings = whole_rows(embeddings, [len(share) for share in shares], self._processes)

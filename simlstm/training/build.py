@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint
-from simlstm.models.config import DROPOUTS, ModelConfig
+from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
 from simlstm.text.token_table import read_token_table
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.text.vectors import initial_embedding, read_word_vectors
+from simlstm.training.augmentation import Augmentation, known_synonyms
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.corpus import Corpus
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 # What may change when training goes on from another checkpoint: all that leaves the encoder's weights in their form.
 _MAY_CHANGE = frozenset(
-    {*DROPOUTS, "max_tokens", "normalize", "head", "head_hidden_size", "head_activation", "classes"}
+    {"dropout", "embedding_dropout", "word_dropout", "head_dropout", "max_tokens", "normalize", "head"}
+    | {"head_hidden_size", "head_activation", "classes"}
 )
 _MLP_KEYS = ("head_hidden_size", "head_activation", "head_dropout", "classes")
 
@@ -97,7 +99,19 @@ def build_corpus(
         seed=config.training.seed,
         batch_sizes=[source.batch_size for source in sources],
         taught=list(zip(data.sentences, vectors, strict=True)),
+        augmentation=_augmentation(config, data, start.tokenizer),
     )
+
+
+def _augmentation(config: TrainingConfig, data: RunData, tokenizer: Tokenizer) -> Augmentation | None:
+    """Build what changes the pairs, with the synonyms that the vocabulary knows; None where nothing does."""
+    if data.synonyms is None and not config.augmentation.swap:
+        return None
+    synonyms: dict[str, list[str]] = {}
+    rate = 0.0
+    if data.synonyms is not None:
+        synonyms, rate = known_synonyms(data.synonyms[0], tokenizer), config.augmentation.synonym_rate
+    return Augmentation(synonyms, rate=rate, swap=config.augmentation.swap, seed=config.training.seed)
 
 
 def rebuild_model(config: TrainingConfig, data: RunData, model_config: ModelConfig) -> SiameseModel:

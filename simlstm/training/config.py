@@ -235,6 +235,26 @@ class DistillationConfig(Section):
         return self
 
 
+class AugmentationConfig(Section):
+    """How training pairs are changed anew in each pass; see `simlstm.training.augmentation`.
+
+    Attributes:
+        synonyms: A file of two words a line, separated by a tab, which are synonyms of each other.
+        synonym_rate: The chance of a word that has synonyms to be replaced by one of them.
+        swap: Whether a pair is turned around, with a chance of one half.
+    """
+
+    synonyms: str | None = None
+    synonym_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    swap: bool = False
+
+    @model_validator(mode="after")
+    def _rate_of_something(self) -> Self:
+        if self.synonyms is None and "synonym_rate" in self.model_fields_set:
+            raise ValueError("synonym_rate would have no effect without synonyms, a file; give both or neither")
+        return self
+
+
 class OptimizerConfig(Section):
     """AdamW with one learning-rate cycle; the scales are relative to `learning_rate`.
 
@@ -321,6 +341,7 @@ class TrainingConfig(Section):
     model: ModelSection = ModelSection()
     loss: LossConfig = LossConfig()
     distillation: DistillationConfig = DistillationConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingSection = TrainingSection()
     calibration: CalibrationConfig = CalibrationConfig()

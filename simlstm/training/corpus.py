@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from simlstm.data.batching import BucketBatches, PairBatch, pack
 from simlstm.data.pairs import PairData
 from simlstm.data.sentences import SentenceData
 from simlstm.text.tokenizer import Tokenizer
+from simlstm.training.augmentation import Augmentation
 from simlstm.training.objective import Kind
 
 # The seed of each source is the run's plus a multiple of this, so that no two sources share an order.
@@ -25,10 +27,11 @@ _SEED_STRIDE = 1_000_003
 
 @dataclass(frozen=True, slots=True)
 class PlannedBatch:
-    """One batch of an epoch: rows of one source."""
+    """One batch of an epoch: rows of one source, in one of the passes over it, counted from 0 through all epochs."""
 
     source: int
     rows: list[int]
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Corpus:
         batch_size: Pairs per batch.
         seed: Of the order.
         batch_sizes: Of each source, where it has one of its own; None stands for `batch_size`.
+        augmentation: Changes the pairs anew in each pass; None leaves them as they are.
         taught: Sources of sentences, each with a teacher's vectors, float16 [n, E]; their weights and batch sizes come
             after those of the pairs.
     """
@@ -97,8 +101,12 @@ class Corpus:
         seed: int,
         batch_sizes: Sequence[int | None] | None = None,
         taught: Sequence[tuple[SentenceData, NDArray[np.float16]]] = (),
+        augmentation: Augmentation | None = None,
     ) -> None:
         self._seed = seed
+        self._augmentation = augmentation
+        self._data = data
+        self._tokens_of = partial(tokenizer.encode, max_tokens=max_tokens)
         sizes = [size or batch_size for size in batch_sizes or [None] * len(weights)]
         self.sources = [
             _tokenize(source, weight, tokenizer, max_tokens)
@@ -132,9 +140,9 @@ class Corpus:
         planned: list[PlannedBatch] = []
         for index, weight in enumerate(self._weights):
             passes = math.ceil(weight)
-            rounds = (self._batches[index].epoch(number * passes + part) for part in range(passes))
-            batches = list(itertools.chain.from_iterable(rounds))[: self._share(index)]
-            planned += [PlannedBatch(index, rows) for rows in batches]
+            turns = range(number * passes, (number + 1) * passes)
+            batches = [PlannedBatch(index, rows, turn) for turn in turns for rows in self._batches[index].epoch(turn)]
+            planned += batches[: self._share(index)]
         order = np.random.default_rng([self._seed, number, len(planned)]).permutation(len(planned))
         return [planned[place] for place in order]
 
@@ -151,11 +159,29 @@ class Corpus:
         groups = None if source.groups is None else [source.groups[row] for row in batch.rows]
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups or ()))}
         collated = PairBatch(
-            tokens=pack([source.ids1[row] for row in rows] + [source.ids2[row] for row in rows]),
+            tokens=pack(self._ids(batch, rows)),
             targets=torch.tensor([source.targets[row] for row in batch.rows], dtype=torch.float32),
             groups=None if groups is None else torch.tensor([numbers[group] for group in groups]),
         )
         return collated, source.kind
+
+    def _ids(self, batch: PlannedBatch, rows: Sequence[int]) -> list[list[int]]:
+        """Return the ids of the first sentences of some rows of a batch, then those of the second ones."""
+        source = self.sources[batch.source]
+        ids = [source.ids1[row] for row in rows] + [source.ids2[row] for row in rows]
+        if self._augmentation is None:
+            return ids
+        data, index, turn = self._data[batch.source], batch.source, batch.turn
+        pairs = [(data.sentences1[row], data.sentences2[row]) for row in rows]
+        changed = [
+            self._augmentation.pair(*pair, source=index, turn=turn, row=row)
+            for pair, row in zip(pairs, rows, strict=True)
+        ]
+        before, after = ([text for side in zip(*texts, strict=True) for text in side] for texts in (pairs, changed))
+        places = [place for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+        for place, new in zip(places, self._tokens_of([after[place] for place in places]), strict=True):
+            ids[place] = new
+        return ids
 
     def collate_taught(self, batch: PlannedBatch, own: Sequence[int] | None = None) -> TaughtBatch:
         """Pack one batch of sentences.

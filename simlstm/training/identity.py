@@ -1,6 +1,7 @@
 """What makes a run the same run: its configuration and its data."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from simlstm.training.build import Start
@@ -17,6 +18,8 @@ def identity(config: TrainingConfig, data: RunData) -> dict[str, Any]:
     described: dict[str, Any] = {"train": describe_data(data.train), "dev": describe_data([data.dev])[0]}
     if data.sentences:
         described["sentences"] = describe_sentences(data.sentences)
+    if data.synonyms is not None:
+        described["synonyms"] = {"name": Path(str(config.augmentation.synonyms)).name, "sha256": data.synonyms[1]}
     if config.distillation.teacher is not None:
         described["teacher"] = open_teacher(config).description()
     return {"config": config.model_dump(mode="json"), "data": described}

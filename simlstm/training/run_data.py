@@ -9,6 +9,7 @@ from simlstm.data.formats import Columns, read_pairs
 from simlstm.data.layouts import Kind
 from simlstm.data.pairs import PairData
 from simlstm.data.sentences import SentenceData, read_sentences, read_translations
+from simlstm.training.augmentation import read_synonyms
 from simlstm.training.config import SourceConfig, TrainingConfig
 from simlstm.training.config_file import ConfigError
 
@@ -22,6 +23,7 @@ class RunData:
     Attributes:
         train: What is trained on.
         sentences: What is learned from a teacher.
+        synonyms: For augmentation, and the SHA-256 of their file; None without.
         dev: What decides. When it was set aside from `train`, no pair of it is in `train`, in either order; a single
             sentence of it may still be there, in another pair. A dev source of its own is taken as it is.
     """
@@ -29,6 +31,7 @@ class RunData:
     train: list[PairData]
     dev: PairData
     sentences: list[SentenceData] = field(default_factory=list)
+    synonyms: tuple[dict[str, list[str]], str] | None = None
 
     @property
     def kinds(self) -> list[Kind]:
@@ -54,7 +57,9 @@ def read_run_data(config: TrainingConfig) -> RunData:
     for data in (*train, dev):
         if not len(data):
             raise ConfigError(f"[data]: {data.name} holds no pairs; allowed: 1 and more")
-    return RunData(train, dev, [_read_sentences(config, source) for source in config.data.sentence_sources])
+    sentences = [_read_sentences(config, source) for source in config.data.sentence_sources]
+    synonyms = config.augmentation.synonyms
+    return RunData(train, dev, sentences, None if synonyms is None else read_synonyms(_path(config, synonyms)))
 
 
 def _read(config: TrainingConfig, source: SourceConfig) -> PairData:

@@ -1,7 +1,10 @@
 """The cache of a teacher's vectors: what is kept, what is computed again, and what damage is noticed."""
 
 import logging
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training import teachers
 from simlstm.training.teachers import TeacherCache
+from tests.conftest import REPOSITORY
 from tests.training.test_distillation import teacher  # noqa: F401 - a fixture
 
 TEXTS = ["a man plays tea", "my dog", "", "苹果", "a man plays tea", "a lone \ud800 surrogate"]
@@ -127,3 +131,45 @@ def test_what_is_no_teacher_is_refused(tmp_path):
         TeacherCache(tmp_path, tmp_path / "cache").vectors(["a"])
     with pytest.raises(ValueError, match="precision: 'int8' came; allowed: auto, float32, bf16"):
         TeacherCache(tmp_path, precision="int8")
+
+
+def test_a_transformer_teaches_as_sentence_transformers_encodes(tmp_path):
+    """A transformer of random weights, made on the spot: no network is asked for one."""
+    pytest.importorskip("sentence_transformers", reason="sentence-transformers comes with simlstm[bench]")
+    script = tmp_path / "teach.py"
+    script.write_text(TRANSFORMER, encoding="utf-8")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, script, tmp_path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# In a process of its own: the library's imports warn, and warnings are errors here.
+TRANSFORMER = """
+import sys
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer, models
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from simlstm.training.teachers import TeacherCache
+
+out = Path(sys.argv[1])
+bert = out / "bert"
+bert.mkdir()
+words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "man", "plays", "tea"]
+(bert / "vocab.txt").write_text("\\n".join(words))
+BertTokenizer(str(bert / "vocab.txt")).save_pretrained(bert)
+BertModel(BertConfig(vocab_size=9, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                     intermediate_size=16)).save_pretrained(bert)
+part = models.Transformer(str(bert))
+encoder = SentenceTransformer(modules=[part, models.Pooling(16)], device="cpu")
+encoder.save_pretrained(str(out / "encoder"))
+texts = ["a man plays", "tea", "a man plays tea a man"]
+expected = encoder.encode(texts)
+exact = TeacherCache(out / "encoder", out / "cache", precision="float32")
+np.testing.assert_allclose(exact.vectors(texts), expected, rtol=2e-3, atol=1e-3)
+rough = TeacherCache(out / "encoder", out / "cache", precision="bf16").vectors(texts)
+np.testing.assert_allclose(rough, expected, rtol=0.05, atol=0.1)
+assert exact.width() == 16
+"""
