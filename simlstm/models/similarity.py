@@ -16,6 +16,8 @@ from simlstm.models.checkpoint import Checkpoint, read_checkpoint, write_checkpo
 from simlstm.models.config import ModelConfig
 from simlstm.models.cosine import cosine_matrix, cosine_pairs
 from simlstm.models.device import usable_device
+from simlstm.models.explaining import explain_pair
+from simlstm.models.explanation import Explanation
 from simlstm.models.freezing import FreshEncoder, Watch
 from simlstm.models.inference import encode_texts, encode_tokens, score_embeddings
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
@@ -338,6 +340,30 @@ class SimilarityModel:
             ValueError: If the checkpoint has no calibration.
         """
         return known_calibration(self.calibration, self.name).probability(scores)
+
+    def explain(self, a: str, b: str, *, integration_steps: int = 0) -> Explanation:
+        """Say which words made the score of a pair; docs/explain.md tells what each number answers, and what not.
+
+        The trainable encoder computes it, in the precision of its weights: below float32, a frozen encoder's own score
+        differs by its rounding. As long as one training step for the pair, and as long again for each integration step.
+
+        Args:
+            a: The first text.
+            b: The second text.
+            integration_steps: Steps of integrated gradients; 0 leaves them out, 50 are usual.
+
+        Raises:
+            ValueError: If a or b is no str, integration_steps no integer from 0, or the pooling somebody's own.
+        """
+        first, second = checked_texts([a], "a") + checked_texts([b], "b")
+        return explain_pair(
+            self._model,
+            self.tokenizer,
+            (first, second),
+            max_tokens=self.max_tokens,
+            calibration=self.calibration,
+            integration_steps=integration_steps,
+        )
 
     def similarity(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Tensor:
         """Compare every embedding with every other by cosine, as in sentence-transformers.

@@ -152,6 +152,29 @@ class Tokenizer:
         )
         return [encoding.ids[:max_tokens] or [self.unknown_id] for encoding in encodings]
 
+    def word_numbers(self, text: str, *, max_tokens: int | None = None) -> list[int]:
+        """Say which word of a text each of its tokens belongs to: the pieces of one word have one number.
+
+        A word is what the tokenizer cuts a text into before it looks for pieces: a Chinese character, unless jieba
+        segments; of a character tokenizer, every character.
+
+        Args:
+            text: Any string.
+            max_tokens: Tokens beyond this many are left out.
+
+        Returns:
+            A number for each token that ``tokenize`` gives, from 0, never falling.
+        """
+        _check_max_tokens(max_tokens)
+        encoding = self._backend.encode(_without_lone_surrogates(text), add_special_tokens=False)
+        numbers: list[int] = []
+        previous: int | None = None
+        for word in encoding.word_ids[:max_tokens]:
+            is_new = word is None or word != previous  # None: a token that was added to the vocabulary
+            numbers.append((numbers[-1] + is_new) if numbers else 0)
+            previous = word
+        return numbers or [0]
+
     def _tokenization(self, encoding: tokenizers.Encoding, max_tokens: int | None) -> Tokenization:
         ids: list[int] = encoding.ids
         if not ids:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -217,3 +218,20 @@ def test_a_file_that_is_no_tokenizer(tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(ValueError, match=r"tokenizer\.json: "):
         Tokenizer.from_file(path)
+
+
+@pytest.mark.parametrize("kind", ["word", "character", "subword"])
+def test_word_numbers_go_with_the_tokens(kind):
+    tokenizer = Tokenizer.train(["the dog runs unbelievably", "一只猫在睡觉"] * 3, kind=kind, vocabulary_size=45)
+    for text in ("", "The dog's unbelievable 猫在, x", "\ud800 dog", "   "):
+        tokens = tokenizer.tokenize([text])[0]
+        numbers = tokenizer.word_numbers(text)
+        assert len(numbers) == len(tokens.ids)
+        assert numbers[0] == 0
+        assert all(after - before in (0, 1) for before, after in pairwise(numbers))
+        assert tokenizer.word_numbers(text, max_tokens=2) == numbers[:2]
+        for place in range(1, len(numbers)):
+            is_piece = numbers[place] == numbers[place - 1]
+            assert is_piece == tokens.tokens[place].startswith("##"), "pieces of a word, and nothing else"
+    with pytest.raises(ValueError, match="max_tokens: 0 came"):
+        tokenizer.word_numbers("a", max_tokens=0)
