@@ -26,7 +26,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder of the packed checkpoint.")],
     storage: Annotated[Storage, typer.Option(help="What the weights are rounded to on disk.")] = "int8",
     name: Annotated[str | None, typer.Option(help="What the card calls it. Default: the folder's name.")] = None,
-    card: Annotated[Path | None, typer.Option(help="TOML file with the card's facts: see docs/serve.md.")] = None,
+    card: Annotated[Path | None, typer.Option(help="TOML file with the card's facts: see docs/pack.md.")] = None,
     measure: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE[:FORMAT]: measure the packed weights on it; repeat.")
     ] = None,
