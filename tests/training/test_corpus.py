@@ -3,10 +3,14 @@
 from collections import Counter
 
 import pytest
+import torch
+from torch.nn.functional import cross_entropy, normalize
 
+from simlstm.data.formats import read_pairs
 from simlstm.data.pairs import PairData
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.corpus import Corpus
+from simlstm.training.losses import multiple_negatives
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
@@ -87,3 +91,31 @@ def test_unlike_pairs_join_nothing():
     object.__setattr__(data, "targets", [0.0, 1.0])
     groups = _corpus([data], [1.0]).sources[0].groups
     assert groups[0] != groups[1]
+
+
+def test_captions_of_one_picture_are_no_negatives_in_a_batch_of_256_either_way_round(tmp_path):
+    path = tmp_path / "captions.tsv"
+    # Two pictures share a caption word for word: they are one group, then.
+    rows = [f"p{g}\t{WORDS[g % 8]} number {g} seen {i}" for g in range(150) for i in range(4)]
+    rows += [f"p{g}\tthe very same" for g in (3, 7)]
+    path.write_text("group\tsentence\n" + "\n".join(rows), encoding="utf-8")
+    data = read_pairs(path)
+    corpus = _corpus([data], [1.0], batch_size=256)
+    planned = max(corpus.epoch(0), key=lambda batch: len(batch.rows))
+    batch, kind = corpus.collate(planned)
+    assert (kind, len(batch.groups)) == ("positive", 256)
+    pictures = ["p3" if data.groups[row] == "p7" else data.groups[row] for row in planned.rows]
+    same = torch.tensor([[a == b for b in pictures] for a in pictures])
+    assert torch.equal(batch.groups[:, None] == batch.groups[None, :], same)
+    assert same.sum() > 256 + 100
+
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 256, 8, dtype=torch.float64).unbind()
+    loss = multiple_negatives(first, second, batch.groups, temperature=0.05)
+    torch.testing.assert_close(loss, multiple_negatives(second, first, batch.groups, temperature=0.05))
+    # With the mask, a partner of one's own group may come as close as it likes at no cost to the row.
+    own = torch.arange(256)
+    logits = normalize(first, dim=1) @ normalize(second, dim=1).T / 0.05
+    masked = logits.masked_fill(same & ~torch.eye(256, dtype=torch.bool), float("-inf"))
+    torch.testing.assert_close(loss, (cross_entropy(masked, own) + cross_entropy(masked.T, own)) / 2)
+    assert loss < multiple_negatives(first, second, temperature=0.05)
