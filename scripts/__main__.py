@@ -14,7 +14,8 @@ COMMANDS = {
     "serve": "answer over HTTP",
     "benchmark": "measure speed against the stock layer, interleaved",
     "pack": "make a checkpoint small, measured and with a card",
-    "teacher": "fine-tune a transformer on scored pairs",
+    "teacher": "fine-tune a transformer on scored pairs, label pairs with a model",
+    "mine": "find pairs worth labelling, or hard negatives",
 }
 EXTRAS = {"serve": "serve"}  # every other command belongs to the extra "train"
 
@@ -58,6 +59,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.teacher import main as teacher
 
             return teacher
+        case "mine":
+            from scripts.mine import main as mine
+
+            return mine
         case _:
             raise ValueError(f"unknown command {command!r}; allowed: {', '.join(COMMANDS)}")
 

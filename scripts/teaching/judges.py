@@ -14,7 +14,6 @@ from scripts.teaching.pair_models import EncoderPairs, Kind, load_pair_model
 from scripts.teaching.record import describe_base
 from scripts.teaching.scoring import encode_sentences, score_pairs
 from simlstm.models.manifest import FORMAT
-from simlstm.models.normalization import normalize_rows
 from simlstm.models.similarity import SimilarityModel
 
 Score = Callable[[Sequence[str], Sequence[str]], Tensor]
@@ -27,12 +26,10 @@ class Judge:
 
     Attributes:
         score: From P first and P second sentences to float32 [P], higher is more similar.
-        encode: From n sentences to float32 [n, D], each of length 1; None where the model has no vectors.
         description: Kind, name, licence and hash, for records.
     """
 
     score: Score
-    encode: Encode | None
     description: dict[str, Any]
 
 
@@ -68,23 +65,22 @@ def open_judge(
     description = {"kind": kind.value, **describe_base(folder)}
     if isinstance(model, EncoderPairs):
         encode = partial(encode_sentences, model, batch_size=batch_size, bfloat16=bfloat16)
-        return Judge(partial(_compare, encode, _cosines), encode, description)
+        return Judge(partial(_compare, encode, _cosines), description)
     score = partial(score_pairs, model, batch_size=batch_size, bfloat16=bfloat16)
-    return Judge(partial(_mean_of_orders, score) if both_orders else score, None, description)
+    return Judge(partial(_mean_of_orders, score) if both_orders else score, description)
 
 
 def _checkpoint(folder: Path, device: torch.device, batch_size: int) -> Judge:
     model = SimilarityModel.from_pretrained(folder, device=device)
 
     def encode(sentences: Sequence[str]) -> Tensor:
-        return model.encode(list(sentences), batch_size, convert_to_tensor=True).float().cpu()
+        return model.encode(list(sentences), batch_size, convert_to_tensor=True)
 
     def score(first: Tensor, second: Tensor) -> Tensor:
         return torch.from_numpy(model.score_embeddings(first, second))
 
     return Judge(
         score=partial(_compare, encode, score),
-        encode=lambda sentences: normalize_rows(encode(sentences)),
         description={"kind": "checkpoint", "name": model.name, "sha256": model.fingerprint},
     )
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from scripts.teaching.judges import open_judge
-from scripts.teaching.labelling import check_target, label_pairs, write_labels
+from scripts.teaching.labelling import label_pairs, write_labels
+from scripts.teaching.outputs import check_target
 from scripts.teaching.ranges import match_range
 from simlstm.data.formats import read_pairs
 from simlstm.training.provenance import command_line, describe_data, describe_software

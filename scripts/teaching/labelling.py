@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts.teaching.judges import Score
-from scripts.teaching.record import refuse_taken
+from scripts.teaching.outputs import check_target, one_line, write_record
 from simlstm.data.pairs import PairData
-from simlstm.data.tables import detect_shape
 from simlstm.evaluation.row_reader import Row
 from simlstm.evaluation.row_writer import open_writer
 
@@ -69,24 +68,6 @@ def partial_file(out: Path) -> Path:
     return out.with_name(f"{out.name}.partial")
 
 
-def check_target(out: Path) -> None:
-    """Refuse a target that is there, or that no writer knows, before anything is computed.
-
-    Raises:
-        ValueError: Saying which.
-    """
-    refuse_taken(out)
-    refuse_taken(record_file(out))
-    detect_shape(out)
-    if not out.parent.is_dir():
-        raise ValueError(f"{out}: the folder {out.parent} does not exist")
-
-
-def record_file(out: Path) -> Path:
-    """Return the place of the record beside a file of data."""
-    return out.with_name(f"{out.name}.json")
-
-
 def write_labels(
     pairs: PairData, scores: NDArray[np.float64], out: Path, *, source: str | None, record: Mapping[str, Any]
 ) -> None:
@@ -103,21 +84,12 @@ def write_labels(
         ValueError: There is something already.
     """
     check_target(out)
-    record_file(out).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    try:
-        with open_writer(out, COLUMNS, types={"score": "float32"}) as writer:
-            rows = _rows(pairs, scores.clip(0, 1), source)
-            while chunk := [row for _, row in zip(range(8192), rows, strict=False)]:
-                writer.write(chunk)
-    except BaseException:
-        record_file(out).unlink()
-        raise
+    with open_writer(out, COLUMNS, types={"score": "float32"}) as writer:
+        rows = _rows(pairs, scores.clip(0, 1), source)
+        while chunk := [row for _, row in zip(range(8192), rows, strict=False)]:
+            writer.write(chunk)
+    write_record(out, record)
     partial_file(out).unlink(missing_ok=True)
-
-
-def one_line(text: str) -> str:
-    """Return a text without tabs and line breaks, which TSV cannot hold."""
-    return " ".join(text.split()) if any(mark in text for mark in "\t\r\n") else text
 
 
 def _rows(pairs: PairData, scores: NDArray[np.float64], source: str | None) -> Iterator[tuple[int, Row]]:

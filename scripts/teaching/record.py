@@ -1,4 +1,4 @@
-"""The folder of a tuned teacher: the model, and teacher.json, which says where it comes from."""
+"""The folder of a tuned teacher: the model, teacher.json, which says where it comes from, and a card."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.teaching.pair_models import PairModel
 
-RECORD = "teacher.json"
+RECORD, CARD = "teacher.json", "README.md"
 
 
 def refuse_taken(out: Path) -> None:
@@ -36,6 +36,7 @@ def save_teacher(out: Path, model: PairModel, record: Mapping[str, Any]) -> None
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         model.save(partial)
+        (partial / CARD).write_text(_card(out.name, record), encoding="utf-8")
         (partial / RECORD).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         partial.chmod(0o755)  # mkdtemp keeps others out
         partial.rename(out)
@@ -47,8 +48,7 @@ def save_teacher(out: Path, model: PairModel, record: Mapping[str, Any]) -> None
 def describe_base(folder: Path) -> dict[str, Any]:
     """Return name, licence and SHA-256 of the weights of a transformer's folder, with the record of a tuned one.
 
-    The licence is the one in the front matter of its model card; a tuned one keeps that of its own base. None where
-    neither says.
+    The licence is the one in the front matter of its model card; None where it says nothing.
     """
     weights = folder / "model.safetensors"
     described: dict[str, Any] = {"name": folder.resolve().name, "licence": _licence(folder), "sha256": None}
@@ -76,11 +76,18 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def _card(name: str, record: Mapping[str, Any]) -> str:
+    """Return a model card: licence of the base, data, and how to make it again."""
+    front = f"---\nlicense: {record['licence']}\n---\n" if record["licence"] else ""
+    data = "\n".join(f"- {source['name']}: {source['pairs']:,} pairs" for source in record["train"])
+    return (
+        f"{front}# {name}\n\nA {record['kind']} that `simlstm teacher tune` made of {record['base']['name']}. "
+        f"{RECORD} says how. Trained on:\n\n{data}\n\nThe licences of these data hold, too.\n"
+    )
+
+
 def _licence(folder: Path) -> str | None:
-    if (folder / RECORD).is_file():
-        licence = read_record(folder).get("licence")
-        return licence if isinstance(licence, str) else None
-    card = folder / "README.md"
+    card = folder / CARD
     if not card.is_file():
         return None
     front = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8"), re.DOTALL)

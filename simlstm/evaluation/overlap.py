@@ -59,8 +59,9 @@ def overlaps_by_name(sets: Sequence[PairData], train: Iterable[PairData]) -> dic
 
 
 def _normal_pairs(data: PairData) -> list[tuple[str, str]]:
-    return [(_normal(a), _normal(b)) for a, b in zip(data.sentences1, data.sentences2, strict=True)]
+    return [(normal_text(a), normal_text(b)) for a, b in zip(data.sentences1, data.sentences2, strict=True)]
 
 
-def _normal(text: str) -> str:
+def normal_text(text: str) -> str:
+    """Return a text without what makes no other sentence of it: case, width, spacing."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

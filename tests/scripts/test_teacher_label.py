@@ -1,0 +1,157 @@
+"""Labels of a model: its own scores, in order, whatever interrupts, and in the range that is asked for."""
+
+import numpy as np
+import pytest
+import torch
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from scripts.teacher import main
+from scripts.teaching.labelling import label_pairs, partial_file, write_labels
+from scripts.teaching.ranges import match_range
+from simlstm.data.formats import read_pairs
+from simlstm.models.similarity import SimilarityModel
+from tests.scripts.teaching_models import ADJECTIVES, graded_file, read_record, tiny_checkpoint, tiny_transformer
+
+
+def _label(model, source, out, *arguments):
+    app = typer.Typer()
+    app.command()(main)
+    command = ["label", "--model", model, "--input", source, "--out", out, "--device", "cpu", *arguments]
+    return CliRunner().invoke(app, [str(argument) for argument in command])
+
+
+@pytest.fixture
+def source(tmp_path):
+    return graded_file(tmp_path / "pairs.tsv", ADJECTIVES[:3])
+
+
+def test_a_checkpoints_labels_are_its_scores_as_graded_pairs(source, tmp_path):
+    checkpoint = tiny_checkpoint(tmp_path / "checkpoint")
+    result = _label(checkpoint, source, tmp_path / "silver.tsv", "--name", "silver")
+    assert result.exit_code == 0, result.output
+    pairs, silver = read_pairs(source), read_pairs(tmp_path / "silver.tsv", format="graded")
+    assert (silver.sentences1, silver.sentences2) == (pairs.sentences1, pairs.sentences2)
+    assert set(silver.sources) == {"silver"}
+    expected = SimilarityModel.from_pretrained(checkpoint).score(pairs.sentences1, pairs.sentences2)
+    np.testing.assert_allclose(silver.targets, expected.clip(0, 1), atol=1e-5)
+    record = read_record(tmp_path / "silver.tsv.json")
+    assert record["judge"]["kind"] == "checkpoint"
+    assert record["data"][0]["sha256"] == pairs.sha256
+    assert not partial_file(tmp_path / "silver.tsv").exists()
+
+
+def test_an_encoders_labels_are_cosines_and_a_cross_encoders_probabilities(source, tmp_path):
+    base = tiny_transformer(tmp_path / "base")
+    assert _label(base, source, tmp_path / "encoder.tsv", "--float32").exit_code == 0
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+
+    pairs = read_pairs(source)
+    model = SentenceTransformer(str(base), device="cpu", local_files_only=True)
+    sides = [model.encode(side, convert_to_tensor=True, show_progress_bar=False)
+             for side in (pairs.sentences1, pairs.sentences2)]  # fmt: skip
+    cosines = torch.cosine_similarity(*sides).clamp(0, 1)
+    np.testing.assert_allclose(read_pairs(tmp_path / "encoder.tsv").targets, cosines, atol=1e-5)
+
+    tuned = tmp_path / "cross"
+    torch.manual_seed(3)
+    cross = CrossEncoder(str(base), num_labels=1, device="cpu", local_files_only=True)
+    cross.save_pretrained(str(tuned), create_model_card=False)
+    assert _label(tuned, source, tmp_path / "once.tsv", "--float32").exit_code == 0
+    assert _label(tuned, source, tmp_path / "twice.tsv", "--float32", "--both-orders").exit_code == 0
+    orders = [list(zip(a, b, strict=True)) for a, b in (
+        (pairs.sentences1, pairs.sentences2), (pairs.sentences2, pairs.sentences1))]  # fmt: skip
+    first, second = (cross.predict(order, show_progress_bar=False) for order in orders)
+    np.testing.assert_allclose(read_pairs(tmp_path / "once.tsv").targets, first, atol=1e-5)
+    np.testing.assert_allclose(read_pairs(tmp_path / "twice.tsv").targets, (first + second) / 2, atol=1e-5)
+
+
+def test_an_interrupted_labelling_goes_on_with_whole_chunks(source, tmp_path):
+    pairs = read_pairs(source)
+    calls = []
+
+    def score(first, second):
+        calls.append(len(first))
+        return torch.tensor([len(a) / 100 + len(b) / 10_000 for a, b in zip(first, second, strict=True)])
+
+    def dies(first, second):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return score(first, second)
+
+    out, arguments = tmp_path / "silver.tsv", {"identity": {"model": 1}, "chunk_size": 8}
+    whole = label_pairs(score, pairs, tmp_path / "other.tsv", **arguments)
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        label_pairs(dies, pairs, out, **arguments)
+    with partial_file(out).open("a") as file:
+        file.write("0.25\n0.1")  # a chunk that was cut short, and a line
+    calls.clear()
+    advanced = []
+    resumed = label_pairs(score, pairs, out, **arguments, advance=advanced.append)
+    assert sum(calls) == len(pairs) - 16
+    assert sum(advanced) == len(pairs)
+    np.testing.assert_array_equal(resumed, whole)
+    assert partial_file(out).read_bytes() == partial_file(tmp_path / "other.tsv").read_bytes()
+    calls.clear()
+    np.testing.assert_array_equal(label_pairs(score, pairs, out, **arguments), whole)
+    assert calls == []
+    with pytest.raises(ValueError, match="belongs to another labelling"):
+        label_pairs(score, pairs, out, identity={"model": 2}, chunk_size=8)
+
+
+def test_nothing_is_overwritten(source, tmp_path):
+    out = tmp_path / "silver.tsv"
+    out.write_text("mine")
+    result = _label(tiny_checkpoint(tmp_path / "checkpoint"), source, out)
+    assert result.exit_code == 1
+    assert "is there already" in result.stderr
+    assert out.read_text() == "mine"
+    pairs = read_pairs(source)
+    with pytest.raises(ValueError, match="is there already"):
+        write_labels(pairs, np.zeros(len(pairs)), out, source=None, record={})
+
+
+@pytest.mark.parametrize("option", ["--like", "--calibrate"])
+def test_a_range_is_taken_from_gold_scores_and_keeps_the_order(source, tmp_path, option):
+    checkpoint = tiny_checkpoint(tmp_path / "checkpoint")
+    gold = graded_file(tmp_path / "gold.tsv", ADJECTIVES[3:])
+    assert _label(checkpoint, source, tmp_path / "plain.tsv").exit_code == 0
+    result = _label(checkpoint, source, tmp_path / "matched.tsv", option, gold)
+    assert result.exit_code == 0, result.output
+    plain, matched = (np.array(read_pairs(tmp_path / name).targets) for name in ("plain.tsv", "matched.tsv"))
+    order = np.argsort(plain, kind="stable")
+    assert (np.diff(matched[order]) >= 0).all()
+    assert not np.array_equal(plain, matched)
+    if option == "--like":
+        assert matched.min() == pytest.approx(0.1)
+        assert matched.max() == pytest.approx(0.9)
+    named = read_record(tmp_path / "matched.tsv.json")["range"][option.removeprefix("--")]
+    assert named["sha256"] == read_pairs(gold).sha256
+
+
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=2, unique=True), st.lists(st.integers(0, 5), min_size=2, max_size=40)
+)
+def test_matching_keeps_order_and_stays_within_gold(scores, gold):
+    if len(set(gold)) < 2:
+        with pytest.raises(ValueError, match="gold: 1 distinct values came"):
+            match_range(scores, scores, gold)
+        return
+    matched = match_range(scores, scores, gold)
+    assert (np.diff(matched[np.argsort(scores)]) > 0).all()
+    assert matched.min() == min(gold)
+    assert matched.max() == max(gold)
+
+
+def test_matching_reaches_the_distribution_and_takes_the_reference_for_ranks():
+    generator = np.random.default_rng(0)
+    scores, gold = generator.normal(size=4000), generator.beta(2, 5, size=3000)
+    matched = match_range(scores, scores, gold)
+    levels = np.linspace(0.02, 0.98, 49)
+    np.testing.assert_allclose(np.quantile(matched, levels), np.quantile(gold, levels), atol=0.002)
+    # The median of the reference becomes the median of gold, whatever the scores are.
+    assert match_range([0.0], [-1, 0, 1], [0.2, 0.3, 1.0])[0] == pytest.approx(0.3)
+    np.testing.assert_array_equal(match_range([-9.0, 9.0], [-1, 0, 1], [0.2, 0.3, 1.0]), [0.2, 1.0])
