@@ -101,7 +101,7 @@ class SourceConfig(Section):
     def _nothing_idle(self) -> Self:
         idle = {"head", "losses", "score_range"} if self.is_for_distillation else set()
         idle |= {"sources"} if self.format == "translations" else {"translation"}
-        if given := sorted(idle & self.model_fields_set):
+        if given := [name for name in sorted(idle) if getattr(self, name) != type(self).model_fields[name].default]:
             raise ValueError(f"{', '.join(given)} would have no effect with format = {self.format!r}; leave it out")
         return self
 
@@ -250,7 +250,7 @@ class AugmentationConfig(Section):
 
     @model_validator(mode="after")
     def _rate_of_something(self) -> Self:
-        if self.synonyms is None and "synonym_rate" in self.model_fields_set:
+        if self.synonyms is None and self.synonym_rate != type(self).model_fields["synonym_rate"].default:
             raise ValueError("synonym_rate would have no effect without synonyms, a file; give both or neither")
         return self
 

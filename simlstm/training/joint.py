@@ -65,7 +65,7 @@ def heads_of(config: DataConfig, kinds: Sequence[Kind]) -> dict[str, list[Kind]]
     for source, kind in zip(config.pair_sources, kinds, strict=True):
         if kind != "positive":
             heads.setdefault(source.head, []).append(kind)
-        elif "head" in source.model_fields_set:
+        elif source.head != MAIN_HEAD:
             raise ConfigError(f"[data] train: {source.path} has head = {source.head!r}, and paraphrases train no head")
     if not heads:
         return heads
