@@ -85,17 +85,20 @@ def test_groups_are_connected_components(pairs):
         assert [groups[first] == groups[second] for second in range(10)] == reach[first].tolist()
 
 
-def test_negatives_are_near_of_another_group_and_below_the_bounds():
+@pytest.mark.parametrize(("at_most", "margin"), [(0.8, 0.1), (1.0, -2.0)])
+def test_negatives_are_near_of_another_group_and_below_the_bounds(at_most, margin):
     vectors = _unit_vectors(60, width=3)
     positives = [(0, 1), (1, 2), (3, 4), (10, 11), (20, 21)]
     groups = positive_groups(60, positives)
     anchors = sorted({row for pair in positives for row in pair})
     cosines = vectors @ vectors.T
-    found = {tuple(pair) for pair in hard_negatives(vectors, positives, count=3, at_most=0.8, margin=0.1).tolist()}
+    found = {
+        tuple(pair) for pair in hard_negatives(vectors, positives, count=3, at_most=at_most, margin=margin).tolist()
+    }
     expected = set()
     for anchor in anchors:
         own = min(float(cosines[a, b]) for a, b in positives if anchor in (a, b))
-        bound = min(0.8, own - 0.1)
+        bound = min(at_most, own - margin)
         others = [row for row in range(60) if groups[row] != groups[anchor] and float(cosines[anchor, row]) <= bound]
         others.sort(key=lambda row, anchor=anchor: -float(cosines[anchor, row]))
         expected |= {tuple(sorted((anchor, row))) for row in others[:3]}
