@@ -1,23 +1,27 @@
 """Pretrained word vectors: GloVe and fastText text, word2vec binary; and the initial embedding made of them."""
 
 import gzip
+import logging
 import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from simlstm.text.ngrams import vectors_from_ngrams
 from simlstm.text.token_table import read_token_table
 from simlstm.text.tokenizer import Tokenizer
 
 __all__ = ["VectorsError", "WordVectors", "initial_embedding", "read_token_table", "read_word_vectors"]
+
+logger = logging.getLogger(__name__)
 
 _HEADER = re.compile(rb"(\d{1,12}) (\d{1,6})\s*\n")
 _MOST_BYTES = 1 << 20  # of one line or word; a longer one is no vector file
@@ -74,8 +78,10 @@ def read_word_vectors(path: str | Path, *, limit: int | None = None) -> WordVect
         return _read_binary(path, stream, size=size, promised=promised, limit=limit)
 
 
-def initial_embedding(tokenizer: Tokenizer, vectors: WordVectors, *, seed: int) -> tuple[Tensor, float]:
-    """Build the embedding that a model starts from: the vectors of the known tokens, chance for the rest.
+def initial_embedding(
+    tokenizer: Tokenizer, vectors: WordVectors, *, seed: int, unknown: Literal["random", "ngrams"] = "random"
+) -> tuple[Tensor, float]:
+    """Build the embedding that a model starts from: the vectors of the known tokens, a guess for the rest.
 
     A token is looked up as it is, then in lower case, capitalised and in upper case, then in any case. Other rows are
     normal with mean 0 and the standard deviation of the covered rows (of all vectors, when none is covered).
@@ -84,6 +90,8 @@ def initial_embedding(tokenizer: Tokenizer, vectors: WordVectors, *, seed: int) 
         tokenizer: Its vocabulary names the rows.
         vectors: Pretrained vectors.
         seed: Of the other rows.
+        unknown: ``ngrams`` starts a word without a vector from its character n-grams, where words with a vector share
+            any; see `simlstm.text.ngrams.vectors_from_ngrams`. ``random`` leaves all of them to chance.
 
     Returns:
         The embedding, [vocabulary, I] float32, and the share of the vocabulary that the vectors cover.
@@ -107,6 +115,11 @@ def initial_embedding(tokenizer: Tokenizer, vectors: WordVectors, *, seed: int) 
     generator = torch.Generator().manual_seed(seed)
     embedding = torch.randn(tokenizer.vocabulary_size, vectors.matrix.shape[1], generator=generator) * deviation
     embedding[list(rows)] = covered
+    if unknown == "ngrams":
+        others = {token: row for token, row in vocabulary.items() if row not in rows and row != tokenizer.unknown_id}
+        guesses, found = vectors_from_ngrams(vectors.words, vectors.matrix, list(others))
+        embedding[torch.tensor(list(others.values()), dtype=torch.int64)[found]] = guesses[found]
+        logger.info("%d of %d words without a vector start from character n-grams", int(found.sum()), len(others))
     return embedding, len(rows) / len(vocabulary)
 
 

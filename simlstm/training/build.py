@@ -131,6 +131,10 @@ def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokeniz
     texts = list(chain.from_iterable(chain(source.sentences1, source.sentences2) for source in data.train))
     texts += chain.from_iterable(source.sentences for source in data.sentences)
     vectors = None
+    if config.embedding.unknown == "ngrams" and config.tokenizer.kind != "word":
+        raise ConfigError(
+            f"[embedding] unknown: 'ngrams' are of words, and tokenizer.kind is {config.tokenizer.kind!r}; leave it out"
+        )
     if config.embedding.vectors is not None:
         vectors = read_word_vectors(config.embedding.vectors)
         if config.embedding.extend_vocabulary and config.tokenizer.kind == "word":
@@ -146,7 +150,9 @@ def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokeniz
     )
     if vectors is None:
         return tokenizer, None, {}
-    table, covered = initial_embedding(tokenizer, vectors, seed=config.training.seed)
+    table, covered = initial_embedding(
+        tokenizer, vectors, seed=config.training.seed, unknown=config.embedding.unknown
+    )
     logger.info("pretrained vectors cover %.1f%% of the vocabulary", 100 * covered)
     return tokenizer, table, {"vectors": Path(str(config.embedding.vectors)).name, "vectors_cover": covered}
 

@@ -172,6 +172,8 @@ class EmbeddingConfig(Section):
         vectors: A GloVe, fastText or word2vec file.
         extend_vocabulary: Add the words of `vectors` to the word vocabulary, so that a word that training never saw
             still has its vector.
+        unknown: Where a word that `vectors` lacks starts: at ``random``, or from the character ``ngrams`` that it
+            shares with words that have a vector (word vocabularies only).
         token_table: A transformer's folder: its tokenizer and its word embeddings are taken over.
         standard_deviation: Rescale the whole table to this spread.
         frozen: Keep the table as it is.
@@ -180,6 +182,7 @@ class EmbeddingConfig(Section):
 
     vectors: str | None = None
     extend_vocabulary: bool = True
+    unknown: Literal["random", "ngrams"] = "random"
     token_table: str | None = None
     standard_deviation: Positive | None = None
     frozen: bool = False
@@ -189,6 +192,8 @@ class EmbeddingConfig(Section):
     def _one_origin(self) -> Self:
         if self.vectors is not None and self.token_table is not None:
             raise ValueError("give at most one of vectors and token_table")
+        if self.unknown == "ngrams" and self.vectors is None:
+            raise ValueError("unknown = 'ngrams' has no effect without vectors; leave it out, or give a file of them")
         return self
 
 

@@ -94,6 +94,23 @@ def test_settings_that_contradict_each_other_are_refused(graded, tiny, settings,
         _start(tiny(graded, **settings))
 
 
+def test_words_without_a_vector_start_from_n_grams_where_that_is_asked_for(graded, tiny, tmp_path):
+    file = str(_vectors(tmp_path, words=("apples", "snapple")))
+    settings = {"embedding__vectors": file, "model__embedding_size": None}
+    random, guessed = (_start(tiny(graded, **settings, embedding__unknown=unknown)) for unknown in ("random", "ngrams"))
+    row = random.tokenizer.vocabulary()["apple"]
+    assert "guitar" in random.tokenizer.vocabulary()
+    tables = [start.model.encoder.embedding.weight for start in (random, guessed)]
+    assert tables[1][row].tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]  # what both words say
+    assert tables[0][row].tolist() != [1.0, 2.0, 3.0, 4.0, 5.0]
+    other = random.tokenizer.vocabulary()["guitar"]
+    assert torch.equal(tables[0][other], tables[1][other])
+    with pytest.raises(ConfigError, match=r"unknown: 'ngrams' are of words, and tokenizer.kind is 'character'"):
+        _start(tiny(graded, **settings, embedding__unknown="ngrams", tokenizer__kind="character"))
+    with pytest.raises(ConfigError, match="unknown = 'ngrams' has no effect without vectors"):
+        tiny(graded, embedding__unknown="ngrams")
+
+
 def test_an_embedding_size_that_the_vectors_do_not_have_is_refused(graded, tiny, tmp_path):
     with pytest.raises(ConfigError, match=r"embedding_size: got 8; the pretrained vectors have 5"):
         _start(tiny(graded, embedding__vectors=str(_vectors(tmp_path))))
