@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from simlstm.data.pairs import PairData
+from simlstm.evaluation.crossfit import cross_fitted_error
 from simlstm.evaluation.evaluate import evaluate_model, score_pairs
 from simlstm.evaluation.reliability import expected_calibration_error
 from simlstm.models.card_facts import CardFacts
 from simlstm.models.checkpoint import Checkpoint, write_checkpoint
 from simlstm.models.similarity import SimilarityModel
 from simlstm.models.storage import Storage
+
+_FOLDS = 5
 
 
 def pack_checkpoint(
@@ -73,13 +76,23 @@ def pack_checkpoint(
 
 
 def _measure(model: SimilarityModel, data: PairData) -> dict[str, Any]:
-    """Measure the pair head, the plain cosine, and whether probabilities are kept."""
+    """Measure the pair head, the plain cosine, and whether probabilities are kept.
+
+    On the data that the calibration was fitted on, each fold is told by a curve that was fitted on the others.
+    """
     metrics: dict[str, Any] = {"pairs": len(data), **evaluate_model(model, data)}
-    if model.calibration is None:
+    calibration = model.calibration
+    if calibration is None:
         return metrics
     scores, _ = score_pairs(model, data)
-    labels = (np.array(data.scaled_targets()) >= model.calibration.positive_from).astype(np.float64)
-    metrics["expected_calibration_error"] = expected_calibration_error(model.probability_of(scores), labels)
-    if data.sha256 == model.calibration.fitted_on.sha256:
-        metrics["calibration_fitted_on_these"] = True
+    targets = np.array(data.scaled_targets())
+    if data.sha256 != calibration.fitted_on.sha256:
+        labels = (targets >= calibration.positive_from).astype(np.float64)
+        metrics["expected_calibration_error"] = expected_calibration_error(model.probability_of(scores), labels)
+        return metrics
+    error = cross_fitted_error(
+        scores, targets, method=calibration.method, positive_from=calibration.positive_from, folds=_FOLDS
+    )
+    if error is not None:
+        metrics["expected_calibration_error_cross_fitted"] = error.equal_width
     return metrics

@@ -40,7 +40,7 @@ def explain_pair(
 ) -> Explanation:
     """Explain the score of one pair.
 
-    Memory grows with the number of tokens: some 20 H numbers for each, as in one step of training.
+    Memory grows with the number of tokens: some 30 H numbers for each, as in one step of training.
 
     Args:
         model: Stays on its device and in its mode, and keeps its gradients.

@@ -10,7 +10,7 @@ import yaml
 from simlstm import SimilarityModel
 from simlstm.models import shipped
 from simlstm.models.checkpoint import CheckpointError, read_checkpoint
-from simlstm.models.folder import NAMES
+from simlstm.models.folder import CARD, CONFIG, NAMES
 from simlstm.models.shipped import checkpoint_folder
 
 Build = Callable[..., SimilarityModel]
@@ -90,8 +90,8 @@ def test_a_shipped_checkpoint_is_sound(name: str, tmp_path: Path) -> None:
     assert model.name == name
     assert model.calibration is not None
     model.save_pretrained(tmp_path / name, storage=checkpoint.storage)
-    for file in NAMES:
-        assert (tmp_path / name / file).read_bytes() == (folder / file).read_bytes() or file == "config.json", file
+    for file in set(NAMES) - {CONFIG, CARD}:  # these two change with the software: versions, settings that are new
+        assert (tmp_path / name / file).read_bytes() == (folder / file).read_bytes(), file
 
 
 @pytest.mark.parametrize("name", shipped.SHIPPED)
@@ -99,7 +99,8 @@ def test_a_shipped_card_is_complete(name: str) -> None:
     _, front, text = (shipped.FOLDER / name / "README.md").read_text().split("---\n", 2)
     metadata = yaml.safe_load(front)
     assert {"language", "license", "datasets", "tags", "library_name", "pipeline_tag"} <= metadata.keys()
-    assert re.search(r"non-?commercial|BY-NC", front + text, re.I) is None or "left out" in text
+    _, data, _ = re.split(r"\n## (?:Data|Training)\n", text)
+    assert re.search(r"non-?commercial|\bNC\b", data, re.I) is None, "licences that forbid to ship what was learned"
     for section in ("Use", "Data", "Measured", "Limits", "Training", "What the numbers mean"):
         assert f"\n## {section}\n" in text
     assert "/work/" not in text + (shipped.FOLDER / name / "config.json").read_text()

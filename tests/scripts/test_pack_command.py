@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from scripts.pack import main as pack
 from simlstm.data.formats import read_pairs
-from simlstm.evaluation.evaluate import calibrate_model, evaluate_model, score_pairs
+from simlstm.evaluation.evaluate import calibrate_model, calibration_error, evaluate_model, score_pairs
 from simlstm.evaluation.reliability import expected_calibration_error
 from simlstm.models.checkpoint import read_checkpoint
 from simlstm.models.config import ModelConfig
@@ -99,6 +99,14 @@ def test_what_is_measured_is_what_is_on_disk(trained, tmp_path, storage):
     assert packed.calibration == before.calibration
     assert packed.fingerprint in result.stdout
     assert f"{expected['cosine_spearman']:.4f}" in result.stdout
+
+
+def test_no_calibration_error_is_measured_on_what_was_fitted(trained, tmp_path):
+    assert run("--model", trained, "--out", tmp_path / "out", "--measure", "dev=demo:en:dev").exit_code == 0
+    packed, dev = SimilarityModel.from_pretrained(tmp_path / "out", device="cpu"), read_pairs("demo:en:dev")
+    assert "expected_calibration_error" not in packed.metrics["dev"]
+    expected = calibration_error(packed, dev)
+    assert packed.metrics["dev"]["expected_calibration_error_cross_fitted"] == expected["equal_width"]
 
 
 def test_the_card_says_what_no_checkpoint_knows(trained, card, tmp_path):
