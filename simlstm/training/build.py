@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint
-from simlstm.models.config import ModelConfig
+from simlstm.models.config import DROPOUTS, ModelConfig
 from simlstm.models.siamese import SiameseModel
 from simlstm.text.token_table import read_token_table
 from simlstm.text.tokenizer import Tokenizer
@@ -30,8 +30,7 @@ logger = logging.getLogger(__name__)
 
 # What may change when training goes on from another checkpoint: all that leaves the encoder's weights in their form.
 _MAY_CHANGE = frozenset(
-    {"dropout", "embedding_dropout", "word_dropout", "head_dropout", "max_tokens", "normalize", "head"}
-    | {"head_hidden_size", "head_activation", "classes"}
+    {*DROPOUTS, "max_tokens", "normalize", "head", "head_hidden_size", "head_activation", "classes"}
 )
 _MLP_KEYS = ("head_hidden_size", "head_activation", "head_dropout", "classes")
 
@@ -150,9 +149,7 @@ def _tokenizer_and_table(config: TrainingConfig, data: RunData) -> tuple[Tokeniz
     )
     if vectors is None:
         return tokenizer, None, {}
-    table, covered = initial_embedding(
-        tokenizer, vectors, seed=config.training.seed, unknown=config.embedding.unknown
-    )
+    table, covered = initial_embedding(tokenizer, vectors, seed=config.training.seed, unknown=config.embedding.unknown)
     logger.info("pretrained vectors cover %.1f%% of the vocabulary", 100 * covered)
     return tokenizer, table, {"vectors": Path(str(config.embedding.vectors)).name, "vectors_cover": covered}
 
