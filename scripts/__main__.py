@@ -16,6 +16,7 @@ COMMANDS = {
     "pack": "make a checkpoint small, measured and with a card",
     "teacher": "fine-tune a transformer on scored pairs, label pairs with a model",
     "mine": "find pairs worth labelling, or hard negatives",
+    "open-data": "turn public downloads into the text files that recipes read",
 }
 EXTRAS = {"serve": "serve"}  # every other command belongs to the extra "train"
 
@@ -63,6 +64,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.mine import main as mine
 
             return mine
+        case "open-data":
+            from scripts.open_data import main as open_data
+
+            return open_data
         case _:
             raise ValueError(f"unknown command {command!r}; allowed: {', '.join(COMMANDS)}")
 

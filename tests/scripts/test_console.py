@@ -10,7 +10,7 @@ from scripts import __main__ as console
 
 @pytest.mark.parametrize("command", console.COMMANDS)
 def test_every_command_loads_and_is_the_script_itself(command):
-    module = __import__(f"scripts.{command}", fromlist=["main"])
+    module = __import__(f"scripts.{command.replace('-', '_')}", fromlist=["main"])
     assert console.load(command) is module.main
 
 

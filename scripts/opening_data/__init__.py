@@ -1,0 +1,1 @@
+"""From public, openly licensed downloads to the text files that recipes read."""
