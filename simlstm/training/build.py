@@ -201,7 +201,7 @@ def _validated(settings: dict[str, Any]) -> ModelConfig:
 def _start_from_checkpoint(config: TrainingConfig, data: RunData, folder: Path) -> Start:
     """Take tokenizer, architecture and weights from a checkpoint; a head of another form starts fresh."""
     for section in ("tokenizer", "embedding"):
-        given = getattr(config, section).model_fields_set - {"frozen", "learning_rate_scale"}
+        given = getattr(config, section).model_fields_set - {"frozen", "learning_rate_scale", "row_updates"}
         if given:
             raise ConfigError(
                 f"[{section}] {', '.join(sorted(given))}: comes with training.initial_checkpoint; leave it out"

@@ -178,6 +178,8 @@ class EmbeddingConfig(Section):
         standard_deviation: Rescale the whole table to this spread.
         frozen: Keep the table as it is.
         learning_rate_scale: The table's rate, relative to `optimizer.learning_rate`.
+        row_updates: Update the rows that a step uses, and leave the others alone: much less work for a large table and
+            a small batch, see `simlstm.training.row_updates`.
     """
 
     vectors: str | None = None
@@ -187,11 +189,14 @@ class EmbeddingConfig(Section):
     standard_deviation: Positive | None = None
     frozen: bool = False
     learning_rate_scale: Positive = 1.0
+    row_updates: bool = False
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if self.vectors is not None and self.token_table is not None:
             raise ValueError("give at most one of vectors and token_table")
+        if self.frozen and self.row_updates:
+            raise ValueError("row_updates would have no effect with frozen; give one of them")
         if self.unknown == "ngrams" and self.vectors is None:
             raise ValueError("unknown = 'ngrams' has no effect without vectors; leave it out, or give a file of them")
         return self
@@ -288,7 +293,9 @@ class TrainingSection(Section):
     Attributes:
         batch_size: Pairs in one forward pass, shared out where several processes train.
         accumulation_steps: Batches whose gradients make one step.
-        ema_decay: Averaging of the weights; 0 turns it off.
+        ema_decay: Averaging of the weights, per step; 0 turns it off.
+        ema_every: Steps between two updates of the average, which then moves as far as in as many steps of its own:
+            less work where the weights are many and the batches small.
         averaged_checkpoints: The weights of this many best evaluations are averaged at the end (Izmailov et al. 2018,
             with the best in place of the last), and are the result where dev says that they are better; 1 takes the
             best alone.
@@ -310,6 +317,7 @@ class TrainingSection(Section):
     batch_size: Count = 32
     accumulation_steps: Count = 1
     ema_decay: Probability = 0.995
+    ema_every: Count = 1
     averaged_checkpoints: Annotated[int, Field(ge=1, le=100)] = 1
     precision: PrecisionName = "float32"
     evaluations_per_epoch: Count = 1

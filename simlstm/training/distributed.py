@@ -135,9 +135,19 @@ class Processes:
         return [part[:size] for part, size in zip(received, sizes, strict=True)]
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by its sum over all processes; a parameter without one has none on any of them."""
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if self.alone or not gradients:
+        """Replace each gradient by its sum over all processes; a parameter without one has none on any of them.
+
+        Of a sparse gradient only the rows travel that it has.
+        """
+        if self.alone:
+            return
+        gradients: list[Tensor] = []
+        for parameter in parameters:
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = self._sum_of_rows(parameter.grad)
+            elif parameter.grad is not None:
+                gradients.append(parameter.grad)
+        if not gradients:
             return
         total = torch.cat([gradient.flatten() for gradient in gradients])
         with _answered():
@@ -145,6 +155,16 @@ class Processes:
         parts = total.split_with_sizes([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
+
+    def _sum_of_rows(self, gradient: Tensor) -> Tensor:
+        """Add up a sparse gradient [V, I] of each process; the same on all of them."""
+        gradient = gradient.coalesce()
+        rows, values = gradient.indices()[0], gradient.values()
+        counts = self.gather(torch.tensor([[len(rows)]], device=rows.device), [1] * self.count)
+        sizes = [int(count) for count in counts]
+        indices = torch.cat(self.gather(rows[:, None], sizes)).T
+        summed = torch.sparse_coo_tensor(indices, torch.cat(self.gather(values, sizes)), gradient.shape)
+        return summed.coalesce()
 
     def seed_of_draws(self, seed: int) -> int:
         """Return the seed of this process's own random draws, such as those of dropout."""

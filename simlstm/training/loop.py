@@ -81,8 +81,10 @@ class Trainer:
         self.processes = processes
         self.display = display
         self.device = model.encoder.embedding.weight.device
+        model.encoder.embedding.sparse = config.embedding.row_updates
         self.optimizer = build_optimizer(model, config.optimizer, config.embedding)
-        self.average = AveragedModel(model, config.training.ema_decay) if config.training.ema_decay > 0 else None
+        decay = config.training.ema_decay
+        self.average = AveragedModel(model, decay, every=config.training.ema_every) if decay > 0 else None
         self.precision = Precision(config.training.precision, self.device)
         self.batch_losses = BatchLosses(
             model,

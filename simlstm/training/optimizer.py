@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from simlstm.training.config import EmbeddingConfig, OptimizerConfig
+from simlstm.training.row_updates import RowwiseAdamW
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig, embedding: EmbeddingConfig) -> torch.optim.AdamW:
@@ -18,7 +19,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, embedding: Embedd
     Args:
         model: A SiameseModel.
         config: Rates and decay.
-        embedding: The scale of the table's rate.
+        embedding: The scale of the table's rate, and whether only the rows of a batch are updated.
     """
     groups: dict[tuple[str, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
@@ -31,7 +32,8 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, embedding: Embedd
         group["names"].append(name)
         group["base_rate"] = group["lr"] = config.learning_rate * scale
         group["weight_decay"] = config.weight_decay if decays else 0.0
-    return torch.optim.AdamW(list(groups.values()), betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True)
+    kind = RowwiseAdamW if embedding.row_updates else torch.optim.AdamW
+    return kind(list(groups.values()), betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True)
 
 
 def _part(name: str, config: OptimizerConfig, embedding: EmbeddingConfig) -> tuple[str, float]:

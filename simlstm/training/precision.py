@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simlstm.training.config import PrecisionName
+from simlstm.training.row_updates import clip_gradients
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ONLY_ON_CUDA = ("fp16", "tf32")
@@ -65,7 +66,7 @@ class Precision:
         self.scaler.unscale_(optimizer)
         parameters = list(parameters)
         if norm > 0:
-            found = nn.utils.clip_grad_norm_(parameters, norm)
+            found = clip_gradients(parameters, norm)
         else:  # the largest gradient, which is finite if all are
             gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             found = nn.utils.get_total_norm(gradients, float("inf"))

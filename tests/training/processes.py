@@ -73,7 +73,7 @@ def gradients_of_steps(config, processes=ALONE):
     trainer = build_trainer(config, dtype=torch.float64, processes=processes)
     seen = []
     trainer.optimizer.step = lambda *_, **__: seen.append(
-        {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
+        {name: p.grad.to_dense().clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
     )
     plan, size = trainer.corpus.epoch(0), config.training.accumulation_steps
     for first in range(0, len(plan), size):

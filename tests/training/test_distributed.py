@@ -29,6 +29,7 @@ def test_gradients_are_those_of_one_process(graded, binary, paraphrases, tiny, t
         tiny((mixed, graded[1]), **UNEVEN, **every, training__accumulation_steps=3),
         tiny(graded, **UNEVEN, model__head="cosine", model__pooling="mean", embedding__frozen=True),
         tiny(binary, **UNEVEN, model__head="manhattan", optimizer__max_gradient_norm=0.0),
+        tiny(graded, **UNEVEN, embedding__row_updates=True),
     ]
     assert together(save_gradients, configs, tmp_path) == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))

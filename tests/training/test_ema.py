@@ -44,3 +44,13 @@ def test_frozen_parameters_and_buffers_follow():
 def test_the_decay_lies_between_0_and_1(decay):
     with pytest.raises(ValueError, match="above 0 and below 1"):
         AveragedModel(nn.Linear(1, 1), decay)
+
+
+def test_an_update_at_every_third_step_moves_as_far_as_three():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    averaged = AveragedModel(model, decay=0.9, every=3)
+    nn.init.ones_(model.weight)
+    for step in (999, 1000, 1001):  # far beyond the climb of the decay; 999 is the only multiple of 3
+        averaged.update(model, step)
+    assert averaged.model.weight.item() == pytest.approx(1 - 0.9**3)

@@ -50,6 +50,8 @@ EVERYTHING = {
     "model__head_dropout": 0.2,
     "training__epochs": 12,
     "training__ema_decay": 0.9,
+    "training__ema_every": 2,
+    "embedding__row_updates": True,
     "training__accumulation_steps": 3,
     "training__evaluations_per_epoch": 2,
     "training__averaged_checkpoints": 3,
