@@ -8,6 +8,7 @@ from rich.table import Table
 
 from scripts.recipes.plan import Job
 from scripts.seed_table import mean_and_deviation
+from simlstm.training.counted import overlap_line
 from simlstm.training.seeds import numbers, spread_of, summarise
 
 
@@ -59,8 +60,5 @@ def overlap_lines(results: Mapping[str, Any]) -> list[str]:
     for name, result in results.items():
         first: Mapping[str, Any] = next(iter(result.get("runs", {}).values()), {})
         for data, overlap in first.get("overlap", {}).items():
-            lines.append(
-                f"{name}: {overlap['pairs']:,} of {overlap['all_pairs']:,} pairs and {overlap['sentences']:,} of "
-                f"{overlap['all_sentences']:,} sentences of {data} stand in its training data"
-            )
+            lines.append(f"{name}: {overlap_line(data, overlap)}")
     return lines

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from simlstm.data.pairs import PairData
+from simlstm.data.sentences import SentenceData
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,25 @@ def count_overlaps(sets: Iterable[PairData], train: Iterable[PairData]) -> list[
     return overlaps
 
 
-def overlaps_by_name(sets: Sequence[PairData], train: Iterable[PairData]) -> dict[str, dict[str, int]]:
-    """Return the fields of `count_overlaps` by the name of each set, as a run records them."""
+def overlaps_by_name(
+    sets: Sequence[PairData], train: Iterable[PairData], taught: Sequence[SentenceData] = ()
+) -> dict[str, dict[str, int]]:
+    """Return the fields of `count_overlaps` by the name of each set, as a run records them.
+
+    Args:
+        sets: Evaluation sets of different names.
+        train: Training sources of pairs.
+        taught: Training sources of sentences without labels. Where there are any, ``taught_sentences`` is the number of
+            a set's distinct sentences that the student reads in them, too.
+    """
     counted = count_overlaps(sets, train)
-    return {data.name: asdict(overlap) for data, overlap in zip(sets, counted, strict=True)}
+    overlaps = {data.name: asdict(overlap) for data, overlap in zip(sets, counted, strict=True)}
+    if taught:
+        read = {normal_text(text) for source in taught for text in source.sentences}
+        for data in sets:
+            sentences = {sentence for pair in _normal_pairs(data) for sentence in pair}
+            overlaps[data.name]["taught_sentences"] = len(sentences & read)
+    return overlaps
 
 
 def _normal_pairs(data: PairData) -> list[tuple[str, str]]:

@@ -64,7 +64,7 @@ def train(
         evaluate: Measures a model on dev; higher is better, but for errors.
         calibrate: Fits probabilities and a threshold on dev at the end; None leaves them out.
         calibration_error: Measures at the end how far probabilities are off; None leaves it out.
-        count_overlap: Counts what dev and the files of ``data.count_overlap`` share with the training pairs, by name;
+        count_overlap: Counts what dev and the files of ``data.count_overlap`` share with the training data, by name;
             None leaves it out.
         resume: Go on where a run with the same configuration and data was stopped; start when there is none.
         overwrite: Replace what an earlier run left in the folder.

@@ -46,9 +46,9 @@ def read_run_data(config: TrainingConfig) -> RunData:
         ConfigError: When dev has no labels or no rows, or a training source is left without rows.
         DataError: For a file that cannot be read, naming file and line.
     """
-    train = [_read(config, source) for source in config.data.pair_sources]
+    train = [read_source(config, source) for source in config.data.pair_sources]
     if config.data.dev is not None:
-        dev = _read(config, config.data.dev)
+        dev = read_source(config, config.data.dev)
         _warn_of_the_same_file(train, dev)
     else:
         train, dev = _set_aside(train, config)
@@ -62,8 +62,13 @@ def read_run_data(config: TrainingConfig) -> RunData:
     return RunData(train, dev, sentences, None if synonyms is None else read_synonyms(_path(config, synonyms)))
 
 
-def _read(config: TrainingConfig, source: SourceConfig) -> PairData:
-    """Read one source; relative paths start at ``data.root``."""
+def read_source(config: TrainingConfig, source: SourceConfig) -> PairData:
+    """Read one source of pairs; relative paths start at ``data.root``.
+
+    Raises:
+        ConfigError: For settings of the source that contradict each other or the file.
+        DataError: For a file that cannot be read, naming file and line.
+    """
     path = _path(config, source.path)
     columns = None if source.columns is None else Columns(**source.columns.model_dump())
     try:
