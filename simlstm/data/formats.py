@@ -1,5 +1,6 @@
 """Reading sentence pairs: the published data sets, files with named columns, and the embedded demo corpus."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -22,6 +23,7 @@ def read_pairs(
     format: str = "auto",
     columns: Columns | None = None,
     score_range: tuple[float, float] | None = None,
+    labelled: bool = True,
 ) -> PairData:
     """Read sentence pairs.
 
@@ -33,6 +35,8 @@ def read_pairs(
         columns: Which column means what, for a file with columns of its own; else they go by their usual names.
         score_range: Lowest and highest score of graded data; needed for a file with columns of its own, unless its
             targets lie within [0, 1]. Without it, targets that are all 0 or 1 are labels.
+        labelled: False for a reader of sentences: the targets of a file with columns of its own are not looked at, and
+            each is 1.
 
     Raises:
         DataError: The file cannot be read; the message names file, line and column.
@@ -67,10 +71,11 @@ def read_pairs(
             raise ValueError(f"score_range: came with format={format!r}, whose targets are {published.kind}")
         reader = TableReader(table, layout.columns, more=layout.more)
         pairs = reader.pairs(published.kind, score_range or published.score_range)
-        if is_guess and not layout.distinctive and score_range is None:
+        if labelled and is_guess and not layout.distinctive and score_range is None:
             _check_guess(pairs, path, format)
         return pairs
-    reader = TableReader(table, columns or generic_columns(table))
+    columns = columns or generic_columns(table)
+    reader = TableReader(table, columns if labelled else replace(columns, target=None))
     if reader.columns.target is None:
         return reader.pairs("positive", (0, 1))
     return reader.pairs(*reader.infer_kind(score_range))

@@ -62,7 +62,7 @@ def read_sentences(
             raise DataError(f"{path}:1: the file is empty; allowed: 1 sentence and more")
         name = "/".join(part for part in (path.parent.name, path.name) if part)
         return SentenceData(name, sentences, sentences, hashlib.sha256(path.read_bytes()).hexdigest())
-    pairs = read_pairs(source, columns=columns)
+    pairs = read_pairs(source, columns=columns, labelled=False)
     pairs = pairs if collections is None else pairs.of_sources(collections)
     sentences = list(dict.fromkeys(chain(pairs.sentences1, pairs.sentences2)))
     return SentenceData(pairs.name, sentences, sentences, pairs.sha256)
@@ -84,9 +84,9 @@ def read_translations(
         ValueError: The arguments contradict each other.
     """
     if translation is None:
-        pairs = read_pairs(source, columns=columns or Columns("sentence1", "sentence2"))
+        pairs = read_pairs(source, columns=columns or Columns("sentence1", "sentence2"), labelled=False)
         return _distinct(pairs.name, pairs.sentences1, pairs.sentences2, pairs.sha256)
-    first, second = read_pairs(source, columns=columns), read_pairs(translation, columns=columns)
+    first, second = (read_pairs(path, columns=columns, labelled=False) for path in (source, translation))
     if len(first) != len(second):
         raise DataError(
             f"{translation}: {len(second)} pairs came; allowed: {len(first)}, each the translation of one of {source}"

@@ -66,3 +66,10 @@ def test_translations_in_one_file_or_line_by_line_in_two(tmp_path):
     _write(english, "tea,apple,3.5")
     with pytest.raises(DataError, match=r"zh\.csv: 2 pairs came; allowed: 1, each the translation of one of"):
         read_translations(english, chinese)
+
+
+def test_the_scores_of_a_file_whose_sentences_are_read_need_no_range(tmp_path):
+    english = _write(tmp_path / "mine.csv", "sentence1,sentence2,score", "tea,apple,4.5", "tea,dog,0.5")
+    assert read_sentences(english).sentences == ["tea", "apple", "dog"]
+    chinese = _write(tmp_path / "ours.csv", "sentence1,sentence2,score", "茶,苹果,4.5", "茶,狗,0.5")
+    assert read_translations(english, chinese).sentences == ["茶", "苹果", "狗"]
