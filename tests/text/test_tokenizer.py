@@ -235,3 +235,24 @@ def test_word_numbers_go_with_the_tokens(kind):
             assert is_piece == tokens.tokens[place].startswith("##"), "pieces of a word, and nothing else"
     with pytest.raises(ValueError, match="max_tokens: 0 came"):
         tokenizer.word_numbers("a", max_tokens=0)
+
+
+def test_texts_that_are_encoded_in_parts_are_encoded_as_one(monkeypatch):
+    tokenizer = Tokenizer.train(TEXTS)
+    whole = tokenizer.encode(TEXTS)
+    monkeypatch.setattr("simlstm.text.tokenizer._TEXTS_AT_ONCE", 2)
+    assert tokenizer.encode(TEXTS) == whole == [tokenizer.encode([text])[0] for text in TEXTS]
+    assert tokenizer.encode([]) == []
+
+
+@pytest.mark.parametrize("kind", ["word", "subword", "character"])
+def test_what_one_character_became_is_one_word(kind):
+    tokenizer = Tokenizer.train(["half a cup of office tea"], kind=kind)
+    text = "½ cup \ufdfa oﬃce ㎏"
+    offsets = tokenizer.tokenize([text])[0].offsets
+    numbers = tokenizer.word_numbers(text)
+    ends = {}
+    for number, (start, end) in zip(numbers, offsets, strict=True):
+        assert start >= max((ends[word] for word in ends if word != number), default=0), "no two words overlap"
+        ends[number] = max(end, ends.get(number, 0))
+    assert numbers[-1] == (13 if kind == "character" else 4)
