@@ -87,14 +87,19 @@ def differences(started: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tu
     ]
 
 
-def with_calibration(description: Mapping[str, Any], config: TrainingConfig) -> dict[str, Any]:
-    """Return a run's description with the ``[calibration]`` of the configuration that goes on with it."""
+def with_what_may_change(description: Mapping[str, Any], config: TrainingConfig) -> dict[str, Any]:
+    """Return a run's description with ``[calibration]`` and ``count_overlap`` of the configuration that goes on."""
     calibration = config.calibration.model_dump(mode="json")
-    return {
-        **description,
-        "config": {**description["config"], "calibration": calibration},
-        "given": {**description["given"], "calibration": calibration},
+    counted = [source.model_dump(mode="json") for source in config.data.count_overlap]
+    changed = {
+        name: {
+            **description[name],
+            "calibration": calibration,
+            "data": {**description[name]["data"], "count_overlap": counted},
+        }
+        for name in ("config", "given")
     }
+    return {**description, **changed}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

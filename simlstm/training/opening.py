@@ -15,7 +15,7 @@ from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.distributed import Processes
 from simlstm.training.folder import RunFolder
-from simlstm.training.identity import describe_run, identity, refuse_differences, with_calibration
+from simlstm.training.identity import describe_run, identity, refuse_differences, with_what_may_change
 from simlstm.training.run_data import RunData
 from simlstm.training.state import Progress
 
@@ -137,7 +137,7 @@ def _open(
     start = _start_from(description, folder.state.tokenizer(), config, data)
     _refuse_another_count(saved[0].processes, count, start.config)
     start.model.to(device)
-    adopted = with_calibration(description, config)
+    adopted = with_what_may_change(description, config)
     if adopted["config"] != description["config"]:
         rehearse(start)
         description = adopted

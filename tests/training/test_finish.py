@@ -13,6 +13,7 @@ from simlstm.training.identity import completed
 from simlstm.training.interruption import Interrupted
 from simlstm.training.run import train
 from simlstm.training.run_data import read_run_data
+from simlstm.training.seeds import check_finished
 from tests.training.conftest import write_pairs
 
 
@@ -85,6 +86,7 @@ def test_what_is_counted_may_change_when_a_run_goes_on(graded, tiny, tmp_path, m
     config = tiny(graded, data__count_overlap=[str(graded[0])])
     result = _train(config, tmp_path / "run", resume=True)
     assert len(result.metrics["overlap"]) == 2
+    check_finished(tmp_path / "run", config)  # what it was counted on is what it is recorded with
 
 
 def test_a_configuration_of_an_earlier_version_is_completed_by_defaults(graded, tiny):
