@@ -19,7 +19,8 @@ class RowwiseAdamW(torch.optim.AdamW):
     for some tens of steps after the step that used it, by about lr * g / sqrt(v) in all; that is done at once here. So
     rates mean the same in both, while rows that nearly every batch uses lose the smoothing over steps.
 
-    Sparse gradients come from ``nn.Embedding(..., sparse=True)``. Weight decay must be 0 for such a parameter.
+    Sparse gradients come from ``nn.Embedding(..., sparse=True)``. Weight decay must be 0 for such a parameter. A step
+    that a GradScaler found to overflow is left out here as in the fused kernel, without waiting for the device.
     """
 
     @torch.no_grad()
@@ -44,14 +45,19 @@ class RowwiseAdamW(torch.optim.AdamW):
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
             state["exp_avg_sq"] = torch.zeros_like(parameter)
-        state["step"] += 1
+        overflow: Tensor | None = getattr(self, "found_inf", None)
+        kept = None if overflow is None else overflow.to(parameter.device).reshape(()) == 0
+        state["step"] += 1 if kept is None else kept
         _, beta2 = group["betas"]
         gradient = gradient.coalesce()
         rows, values = gradient.indices()[0], gradient.values()
-        second = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(values, values, value=1 - beta2)
-        state["exp_avg_sq"].index_copy_(0, rows, second)
+        before = state["exp_avg_sq"].index_select(0, rows)
+        second = (before * beta2).addcmul_(values, values, value=1 - beta2)
+        state["exp_avg_sq"].index_copy_(0, rows, second if kept is None else torch.where(kept, second, before))
         correction = (1 - beta2 ** state["step"]).sqrt()  # stays on its device: nothing waits for a GPU
-        parameter.index_add_(0, rows, values / second.sqrt_().div_(correction).add_(group["eps"]), alpha=-group["lr"])
+        update = values / second.sqrt_().div_(correction).add_(group["eps"])
+        update = update if kept is None else torch.where(kept, update, 0)
+        parameter.index_add_(0, rows, update, alpha=-group["lr"])
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> Tensor:

@@ -86,3 +86,20 @@ def test_clipping_counts_a_row_once_however_many_tokens_it_has(largest):
 def test_a_frozen_table_with_row_updates_is_refused():
     with pytest.raises(ValueError, match="row_updates would have no effect with frozen"):
         EmbeddingConfig(frozen=True, row_updates=True)
+
+
+def test_a_step_that_overflows_moves_nothing():
+    table = _table(sparse=True)
+    optimizer = _optimizer(table)
+    for bad in (True, False, True):  # the first step, too, has nothing to divide by
+        before = table.weight.detach().clone()
+        _loss(table, [3, 5]).backward()
+        if bad:
+            table.weight.grad = table.weight.grad * float("inf")
+        optimizer.found_inf = torch.tensor(float(bad))  # as a GradScaler says it to an optimizer with fused kernels
+        optimizer.step()
+        optimizer.zero_grad()
+        assert torch.equal(table.weight, before) == bad
+        state = optimizer.state[table.weight]
+        assert torch.isfinite(state["exp_avg_sq"]).all()
+    assert state["step"] == 1
