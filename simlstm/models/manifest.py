@@ -19,6 +19,8 @@ from simlstm.version import __version__
 FORMAT: Final = "simlstm-checkpoint"
 # Weights in float32 are written as version 1, which every version of simlstm reads; version 2 names another storage.
 FORMAT_VERSIONS: Final = (1, 2)
+# Settings that came after the first release of version 1, whose readers refuse what they do not know: left out at 0.
+_LATER = ("recurrent_dropout", "weight_dropout")
 
 _OPTIONAL = {CALIBRATION}
 _EXPECTED = {WEIGHTS, TOKENIZER, CALIBRATION, METRICS, CARD}
@@ -102,6 +104,7 @@ def make_manifest(
 def dump_manifest(manifest: Manifest) -> bytes:
     """Write config.json, with a hash over everything else it says."""
     document = manifest.model_dump(mode="json", exclude={"storage"} if manifest.format_version == 1 else None)
+    document["model"] = {name: value for name, value in document["model"].items() if name not in _LATER or value}
     return dump_object({**document, "sha256": _hash(document)})
 
 

@@ -32,6 +32,17 @@ def test_the_folder_holds_the_documented_files(folder: Path) -> None:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == record["sha256"]
 
 
+def test_settings_of_later_versions_are_named_only_where_they_do_something(make_model: Build, tmp_path: Path) -> None:
+    """Earlier readers of version 1 refuse a setting that they do not know."""
+    later = {"recurrent_dropout", "weight_dropout"}
+    make_model().save_pretrained(tmp_path / "a")
+    model = json.loads((tmp_path / "a" / "config.json").read_bytes())["model"]
+    assert not later & model.keys()
+    assert "word_dropout" in model
+    make_model(weight_dropout=0.5).save_pretrained(tmp_path / "b")
+    assert read_checkpoint(tmp_path / "b").config.weight_dropout == 0.5
+
+
 def test_everything_comes_back(make_model: Build, platt: Calibration, tmp_path: Path) -> None:
     checkpoint = replace(checkpoint_of(make_model(calibration=platt)), card="# Mine\n")
     write_checkpoint(tmp_path / "a", checkpoint)
