@@ -10,12 +10,15 @@ import typer
 
 from scripts.teaching.mine_command import mine_candidates, mine_negatives
 from scripts.teaching.outputs import check_target, write_record
+from simlstm.models.shipped import checkpoint_folder
 from simlstm.training.provenance import command_line
 from simlstm.training.teachers import TeacherCache
 
 
 def main(
-    model: Annotated[Path, typer.Option(help="Folder of a sentence encoder or a checkpoint: says what is near.")],
+    model: Annotated[
+        str, typer.Option(help="Folder of a sentence encoder or a checkpoint, or the name of a shipped one.")
+    ],
     sources: Annotated[list[str], typer.Option("--input", help="Pairs, or one sentence a line; may be repeated.")],
     out: Annotated[Path, typer.Option(help="File that must not exist; the extension says how it is written.")],
     format: Annotated[str, typer.Option(help="Format of all files of pairs.")] = "auto",
@@ -41,13 +44,16 @@ def main(
         torch.set_num_threads(threads)
     try:
         check_target(out)
-        teacher = TeacherCache(model, cache)
+        teacher = TeacherCache(checkpoint_folder(model), cache)
         if negatives:
+            if random or pairs is not None:
+                raise ValueError("--random, --pairs: came with --hard-negatives; allowed: without, for candidates")
             mined = mine_negatives(
                 teacher,
                 sources,
                 format=format,
                 exclude=exclude or (),
+                known=known or (),
                 neighbours=neighbours,
                 at_most=at_most,
                 margin=margin,

@@ -14,6 +14,7 @@ from scripts.teaching.pair_models import Kind
 from scripts.teaching.tune_command import tune_teacher
 from scripts.teaching.tuning import Tuning
 from simlstm.models.device import usable_device
+from simlstm.models.shipped import checkpoint_folder
 
 
 class Action(StrEnum):
@@ -28,7 +29,7 @@ _ACTION = "tune: fine-tune a transformer on scored pairs. label: score the pairs
 
 def main(
     action: Annotated[Action, typer.Argument(help=_ACTION)],
-    model: Annotated[Path, typer.Option(help="tune: a transformer's folder. label: that, or a checkpoint.")],
+    model: Annotated[str, typer.Option(help="tune: a transformer's folder. label: that, or a checkpoint.")],
     out: Annotated[Path, typer.Option(help="tune: folder of the teacher. label: file. It must not exist.")],
     kind: Annotated[Kind, typer.Option(help="tune: a vector for each sentence, or both at once.")] = Kind.encoder,
     train: Annotated[list[str] | None, typer.Option(help="tune: scored pairs; may be repeated.")] = None,
@@ -62,7 +63,7 @@ def main(
         place = usable_device(device)
         if action is Action.tune:
             done = tune_teacher(
-                model,
+                Path(model),
                 out,
                 kind=kind,
                 train=train or (),
@@ -79,7 +80,7 @@ def main(
             if source is None:
                 raise ValueError("label needs --input")
             done = label_file(
-                model,
+                checkpoint_folder(model),
                 source,
                 out,
                 format=format,

@@ -102,6 +102,7 @@ def mine_negatives(
     *,
     format: str,
     exclude: Sequence[str],
+    known: Sequence[str],
     neighbours: int,
     at_most: float,
     margin: float,
@@ -114,6 +115,7 @@ def mine_negatives(
         sources: Files of pairs with 0/1 labels, or of paraphrases.
         format: Of all files.
         exclude: Files of pairs whose sentences must not occur.
+        known: Files of further pairs with a label: none of them becomes a negative, and their positives join groups.
         neighbours: Negatives of each sentence, at most.
         at_most: Highest cosine of a negative.
         margin: Least difference to the sentence's own positives.
@@ -131,12 +133,13 @@ def mine_negatives(
             raise ValueError(f"{pairs.name}: graded scores came; allowed: 0/1 labels or paraphrases")
     sentences = distinct_sentences(both_sides(data), without=_excluded(exclude, format))
     labelled = rows_of_pairs(data, sentences)
-    positives = [pair for pairs, row, pair in labelled if pairs.targets[row] == 1]
+    told = labelled + rows_of_pairs([read_pairs(path, format=format) for path in known], sentences)
+    positives = [pair for pairs, row, pair in told if pairs.kind != "graded" and pairs.targets[row] == 1]
     if not positives:
         raise ValueError(f"{', '.join(sources)}: no positive pair is left; negatives are mined for such")
     vectors = _vectors(teacher, sentences)
     found = hard_negatives(vectors, positives, count=neighbours, at_most=at_most, margin=margin)
-    found = without(found, [pair for _, _, pair in labelled])
+    found = without(found, [pair for _, _, pair in told])
     return Mined(
         ["label", "source", "sentence1", "sentence2"],
         _labelled_rows(labelled if complete else [], found, list(sentences.values())),

@@ -168,6 +168,13 @@ def test_hard_negatives_of_a_labelled_set(mine, tmp_path):
     found = {frozenset(pair) for pair in mined.unordered_pairs()}
     assert len(found) == len(mined) > 0
     assert not found & given
+    known = tmp_path / "known.tsv"
+    first, second = mined.sentences1[0], mined.sentences2[0]
+    known.write_text(f"text_a\ttext_b\tlabel\n{first}\t{second}\t1\n")
+    assert mine("fewer.tsv", *arguments, "--known", known).exit_code == 0
+    fewer = {frozenset(pair) for pair in read_pairs(tmp_path / "fewer.tsv").unordered_pairs()}
+    partners = [{first, second} | {text for pair in same if side in pair for text in pair} for side in (first, second)]
+    assert not any(len(pair & (partners[0] | partners[1])) == 2 for pair in fewer), "they are one group now"
     assert mine("whole.tsv", *arguments, "--complete").exit_code == 0
     whole = read_pairs(tmp_path / "whole.tsv")
     assert len(whole) == len(mined) + len(same) + len(unlike)
@@ -181,6 +188,7 @@ def test_hard_negatives_of_a_labelled_set(mine, tmp_path):
         ("text_a\ttext_b\tlabel\na\tb\t0\nc\td\t0\n", ["--hard-negatives"], "no positive pair is left"),
         ("text_a\ttext_b\tlabel\na\tA\t0\n", [], "1 sentences are left; allowed: 2 and more"),
         ("text_a\ttext_b\tlabel\na\tb\t0\n", ["--out", "there.tsv"], "is there already"),
+        ("text_a\ttext_b\tlabel\na\tb\t1\n", ["--hard-negatives", "--pairs", 5], "--pairs: came with --hard-negatives"),
     ],
 )
 def test_mistakes_end_with_one_message_and_no_file(mine, tmp_path, monkeypatch, content, arguments, message):
