@@ -14,6 +14,7 @@ from scripts.evaluate import columns_of
 from simlstm.data.formats import read_pairs
 from simlstm.evaluation.evaluate import calibrate_model, calibration_error
 from simlstm.models.checkpoint import read_checkpoint, write_checkpoint
+from simlstm.models.shipped import FOLDER, checkpoint_folder
 from simlstm.models.similarity import SimilarityModel
 from simlstm.training.provenance import command_line
 
@@ -34,7 +35,9 @@ class ThresholdMetric(StrEnum):
 
 
 def main(
-    model: Annotated[Path, typer.Option(help="Checkpoint folder; it is rewritten unless --out names another.")],
+    model: Annotated[
+        str, typer.Option(help="Checkpoint folder, rewritten unless --out names another; a shipped one needs --out.")
+    ],
     data: Annotated[str, typer.Option(help="Pairs with scores or 0/1 labels, like those to come: a file.")],
     out: Annotated[Path | None, typer.Option(help="Write the checkpoint here instead.")] = None,
     method: Annotated[Method, typer.Option(help="isotonic needs 1,000 pairs or more.")] = Method.platt,
@@ -60,7 +63,10 @@ def main(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        loaded = SimilarityModel.from_pretrained(model, device="cpu", dtype="float32")
+        folder = checkpoint_folder(model)
+        if folder.parent == FOLDER and out is None and not dry_run:
+            raise ValueError(f"--model: {model} is shipped and is not rewritten; name another folder by --out")
+        loaded = SimilarityModel.from_pretrained(folder, device="cpu", dtype="float32")
         columns = columns_of(sentence1, sentence2, target)
         pairs = read_pairs(data, format=format, columns=columns, score_range=score_range)
         fitted = calibrate_model(
@@ -75,15 +81,18 @@ def main(
             loaded, pairs, method=method.value, positive_from=positive_from, folds=folds, batch_size=batch_size
         )
         if not dry_run:
-            stored = read_checkpoint(model)
+            stored = read_checkpoint(folder)
+            # What `simlstm pack` measured holds for the threshold and the probabilities that were there.
+            is_packed = "packed" in stored.provenance
+            before = {"metrics_before_calibration": stored.metrics} if is_packed else {}
             metrics = {
-                **stored.metrics,
+                **({} if is_packed else stored.metrics),
                 "calibration_and_threshold_fitted_on": fitted.fitted_on.model_dump(),
                 "calibration_error": error,
             }
-            provenance = {**stored.provenance, "calibrated_by": command_line()}
+            provenance = {**stored.provenance, **before, "calibrated_by": command_line()}
             changed = replace(stored, calibration=fitted, metrics=metrics, provenance=provenance, card=None)
-            write_checkpoint(out or model, changed)
+            write_checkpoint(out or folder, changed)
     except (ValueError, ImportError, OSError, RuntimeError) as problem:
         print(f"calibrate: {problem}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -8,10 +8,12 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+import scripts.calibrate
 from scripts.calibrate import main
 from simlstm.data.formats import read_pairs
 from simlstm.evaluation.crossfit import cross_fitted_error
 from simlstm.evaluation.evaluate import calibrate_model, score_pairs
+from simlstm.models import shipped
 from simlstm.models.checkpoint import read_checkpoint
 from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
@@ -91,3 +93,28 @@ def test_mistakes_end_with_one_message(checkpoint, data, tmp_path):
     assert result.exit_code == 1
     assert "isotonic needs 1000 pairs or more to be better than platt, got 50" in result.stderr
     assert read_checkpoint(checkpoint).calibration is None
+
+
+def test_what_was_measured_with_another_threshold_does_not_stay(checkpoint, data, tmp_path):
+    model = SimilarityModel.from_pretrained(checkpoint)
+    model.metrics, model.provenance = {"own": {"accuracy": 0.123}}, {"packed": {"storage": "int8"}}
+    model.save_pretrained(checkpoint, storage="int8")
+    assert _run("--model", checkpoint, "--data", data, "--format", "bq").exit_code == 0
+    stored = read_checkpoint(checkpoint)
+    assert stored.metrics.keys() == {"calibration_and_threshold_fitted_on", "calibration_error"}
+    assert stored.provenance["metrics_before_calibration"] == {"own": {"accuracy": 0.123}}
+
+
+def test_a_shipped_checkpoint_is_found_by_name_and_not_rewritten(checkpoint, data, tmp_path, monkeypatch):
+    for module in (shipped, scripts.calibrate):
+        monkeypatch.setattr(module, "FOLDER", tmp_path)
+    monkeypatch.setattr(shipped, "SHIPPED", ("model",))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    before = (checkpoint / "config.json").read_bytes()
+    result = _run("--model", "model", "--data", data, "--format", "bq")
+    assert result.exit_code == 1
+    assert "model is shipped and is not rewritten; name another folder by --out" in result.stderr
+    assert _run("--model", "model", "--data", data, "--format", "bq", "--out", "mine").exit_code == 0
+    assert read_checkpoint(tmp_path / "here" / "mine").calibration is not None
+    assert (checkpoint / "config.json").read_bytes() == before
