@@ -3,6 +3,7 @@
 import logging
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def main(
             loaded,
             out,
             storage=storage,
-            measured_on=dict(map(_read_data, measure or [])),
+            measured_on=_read_measured(measure or []),
             facts=facts,
             command=command_line(),
         )
@@ -72,6 +73,16 @@ def _read_facts(path: Path, *, name: str | None, default: str) -> CardFacts:
         raise ValueError(f"{path}: {reasons}") from error
     except ValueError as error:  # TOMLDecodeError, and UnicodeDecodeError
         raise ValueError(f"{path}: {error}") from error
+
+
+def _read_measured(arguments: Sequence[str]) -> dict[str, PairData]:
+    """Read what is measured on, each under a name of its own."""
+    data: dict[str, PairData] = {}
+    for name, pairs in map(_read_data, arguments):
+        if name in data:
+            raise ValueError(f"--measure: the name {name!r} came twice; allowed: a name of its own for each file")
+        data[name] = pairs
+    return data
 
 
 def _read_data(argument: str) -> tuple[str, PairData]:

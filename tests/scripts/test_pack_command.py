@@ -153,12 +153,13 @@ def test_a_card_survives_a_round_trip_whatever_the_folder_is_called(trained, car
         (("--measure", "demo:en:test"), "--measure: 'demo:en:test' came; allowed: NAME=FILE or NAME=FILE:FORMAT"),
         (("--measure", "x=none.csv"), "none.csv: no such file"),
         (("--card", "none.toml"), "none.toml"),
+        (("--measure", "x=demo:en:dev --measure x=demo:en:test"), "the name 'x' came twice"),
         (("--name", "other"), "--name 'other' came without --card"),
     ],
 )
 def test_mistakes_have_a_sentence_and_write_nothing(trained, tmp_path, change, message):
     arguments = {"--model": trained, "--out": tmp_path / "out"} | {change[0]: change[1]}
-    result = run(*(word for pair in arguments.items() for word in pair))
+    result = run(*(word for option, value in arguments.items() for word in f"{option} {value}".split(" ")))
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
