@@ -61,7 +61,7 @@ def explain_pair(
     encoder = model.encoder
     tokenized = tokenizer.tokenize(texts, max_tokens=max_tokens)
     place = encoder.embedding.weight.device
-    was_training = model.training
+    trained = [module for module in model.modules() if module.training]
     model.eval()
     try:
         with torch.inference_mode(mode=False), torch.enable_grad(), without_autocast(place):
@@ -83,7 +83,8 @@ def explain_pair(
                 cosine = float(cosine_pairs(encoded[0].embedding, encoded[1].embedding))
             integrated, baseline = _integrate(model, rows, integration_steps) if integration_steps else ([], None)
     finally:
-        model.train(was_training)
+        for module in trained:
+            module.training = True
     explained = [
         ExplainedText(
             text=text,

@@ -209,9 +209,11 @@ def test_what_it_leaves_alone(make_model: Build, platt: Calibration) -> None:
     model = make_model(calibration=platt, word_dropout=0.5, embedding_dropout=0.5).freeze(watched=False)
     before = model.fingerprint
     model._model.train()
+    model._model.encoder.embedding_dropout.eval()
     with torch.inference_mode():
         explanation = model.explain(A, B)
     assert model._model.training, "a call leaves the mode as it was"
+    assert not model._model.encoder.embedding_dropout.training, "that of each part"
     assert not model._watch.watched, "nobody else has got hold of the model"
     assert all(parameter.grad is None for parameter in model._model.parameters())
     assert explanation.score == pytest.approx(float(model.score([A], [B])[0]), abs=1e-6)
