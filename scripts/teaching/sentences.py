@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from scripts.teaching.outputs import one_line
 from simlstm.data.pairs import PairData
-from simlstm.evaluation.overlap import normal_text
+from simlstm.data.sameness import normal_text
 
 
 def distinct_sentences(texts: Iterable[str], *, without: frozenset[str] = frozenset()) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """Count what an evaluation set shares with training data."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from simlstm.data.pairs import PairData
+from simlstm.data.sameness import normal_pairs, normal_text
 from simlstm.data.sentences import SentenceData
 
 
@@ -35,18 +35,18 @@ def count_overlaps(sets: Iterable[PairData], train: Iterable[PairData]) -> list[
     train_sentences: set[str] = set()
     train_pairs: set[frozenset[str]] = set()
     for source in train:
-        pairs = _normal_pairs(source)
-        train_pairs.update(frozenset(pair) for pair in pairs)
+        pairs = normal_pairs(source)
+        train_pairs.update(pairs)
         train_sentences.update(sentence for pair in pairs for sentence in pair)
     overlaps = []
     for data in sets:
-        pairs = _normal_pairs(data)
+        pairs = normal_pairs(data)
         sentences = {sentence for pair in pairs for sentence in pair}
         overlaps.append(
             Overlap(
                 sentences=len(sentences & train_sentences),
                 all_sentences=len(sentences),
-                pairs=sum(frozenset(pair) in train_pairs for pair in pairs),
+                pairs=sum(pair in train_pairs for pair in pairs),
                 all_pairs=len(pairs),
             )
         )
@@ -69,15 +69,6 @@ def overlaps_by_name(
     if taught:
         read = {normal_text(text) for source in taught for text in source.sentences}
         for data in sets:
-            sentences = {sentence for pair in _normal_pairs(data) for sentence in pair}
+            sentences = {sentence for pair in normal_pairs(data) for sentence in pair}
             overlaps[data.name]["taught_sentences"] = len(sentences & read)
     return overlaps
-
-
-def _normal_pairs(data: PairData) -> list[tuple[str, str]]:
-    return [(normal_text(a), normal_text(b)) for a, b in zip(data.sentences1, data.sentences2, strict=True)]
-
-
-def normal_text(text: str) -> str:
-    """Return a text without what makes no other sentence of it: case, width, spacing."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

@@ -129,7 +129,9 @@ class DataConfig(Section):
             the first sentence. No pair of it stays in training; single sentences may, in other pairs.
         root: The folder that relative paths start from; the working directory when absent.
         count_overlap: Further files of pairs, such as test sets: how much of them, and of dev, stands in training is
-            printed and recorded. They are used for nothing else.
+            printed and recorded. They are used for nothing else, but for `leave_out_overlap`.
+        leave_out_overlap: Leave the pairs out of training that stand in dev or in a file of `count_overlap`, in either
+            order; case, width and spacing aside. Single sentences stay, and so does what a teacher teaches.
     """
 
     train: Annotated[tuple[Source, ...], Field(min_length=1, strict=False), BeforeValidator(_source_list)]
@@ -137,6 +139,7 @@ class DataConfig(Section):
     dev_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     root: str | None = None
     count_overlap: Annotated[tuple[Source, ...], Field(strict=False), BeforeValidator(_source_list)] = ()
+    leave_out_overlap: bool = False
 
     @property
     def pair_sources(self) -> tuple[SourceConfig, ...]:

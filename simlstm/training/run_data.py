@@ -1,13 +1,16 @@
 """The data of a run: training sources and the dev part that decides."""
 
 import logging
+from collections.abc import Callable, Hashable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from simlstm.data.errors import DataError
 from simlstm.data.formats import Columns, read_pairs
 from simlstm.data.layouts import Kind
 from simlstm.data.pairs import PairData
+from simlstm.data.sameness import normal_pairs
 from simlstm.data.sentences import SentenceData, read_sentences, read_translations
 from simlstm.training.augmentation import read_synonyms
 from simlstm.training.config import SourceConfig, TrainingConfig
@@ -52,6 +55,9 @@ def read_run_data(config: TrainingConfig) -> RunData:
         _warn_of_the_same_file(train, dev)
     else:
         train, dev = _set_aside(train, config)
+    if config.data.leave_out_overlap:
+        held_out = [dev, *(read_source(config, source) for source in config.data.count_overlap)]
+        train = _without(train, set(chain.from_iterable(map(normal_pairs, held_out))), normal_pairs)
     if dev.kind == "positive":
         raise ConfigError(f"[data] dev: {dev.name} holds paraphrases only; dev needs scores or 0/1 labels")
     for data in (*train, dev):
@@ -109,14 +115,20 @@ def _set_aside(train: list[PairData], config: TrainingConfig) -> tuple[list[Pair
         )
     rest, dev = train[labelled[0]].split(config.data.dev_fraction, seed=config.training.seed)
     parts = [rest if index == labelled[0] else data for index, data in enumerate(train)]
-    held_out = set(dev.unordered_pairs())
-    kept = [
-        part.select(row for row, pair in enumerate(part.unordered_pairs()) if pair not in held_out) for part in parts
-    ]
-    for before, after in zip(parts, kept, strict=True):
+    return _without(parts, set(dev.unordered_pairs()), PairData.unordered_pairs), dev
+
+
+def _without(
+    train: list[PairData], held_out: Set[Hashable], keys_of: Callable[[PairData], Sequence[Hashable]]
+) -> list[PairData]:
+    """Leave out the pairs that are held out, and say how many of which source."""
+    kept = [source.select(row for row, key in enumerate(keys_of(source)) if key not in held_out) for source in train]
+    for before, after in zip(train, kept, strict=True):
         if len(after) < len(before):
-            logger.info("%s: %d pairs left out of training, as dev has them", before.name, len(before) - len(after))
-    return kept, dev
+            logger.info(
+                "%s: %d pairs left out of training, as they are held out", before.name, len(before) - len(after)
+            )
+    return kept
 
 
 def _warn_of_the_same_file(train: list[PairData], dev: PairData) -> None:

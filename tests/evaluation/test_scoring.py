@@ -262,4 +262,5 @@ def test_memory_does_not_grow_with_the_file(model, tmp_path):
         return size
 
     peak(500)  # imports and caches
-    assert peak(8_000) < 1.3 * peak(1_000)
+    # Rows that were kept would take 250 bytes each, as two strings; the peak itself varies by some 300 kB.
+    assert peak(16_000) - peak(1_000) < 15_000 * 60
