@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from simlstm.training.config import PrecisionName
-from simlstm.training.row_updates import clip_gradients
+from simlstm.training.row_updates import clip_gradients, largest_gradient
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ONLY_ON_CUDA = ("fp16", "tf32")
@@ -64,12 +64,7 @@ class Precision:
         if norm == 0 and not scales:
             return {}
         self.scaler.unscale_(optimizer)
-        parameters = list(parameters)
-        if norm > 0:
-            found = clip_gradients(parameters, norm)
-        else:  # the largest gradient, which is finite if all are
-            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            found = nn.utils.get_total_norm(gradients, float("inf"))
+        found = clip_gradients(parameters, norm) if norm > 0 else largest_gradient(parameters)
         finite = torch.isfinite(found)
         overflow = {"overflow": (~finite).float()} if scales else {}
         if norm == 0:

@@ -70,6 +70,30 @@ def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> Tensor
     Returns:
         The norm before the cut, [].
     """
+    dense, values = _dense_and_rows(parameters)
+    if not values:
+        return nn.utils.clip_grad_norm_(dense, largest)
+    norm = nn.utils.get_total_norm([*(parameter.grad for parameter in dense if parameter.grad is not None), *values])
+    nn.utils.clip_grads_with_norm_(dense, largest, norm)
+    factor = torch.clamp(largest / (norm + 1e-6), max=1.0)
+    for rows in values:
+        rows.mul_(factor)
+    return norm
+
+
+def largest_gradient(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Return the largest magnitude in all gradients, [], which is finite if all are.
+
+    Args:
+        parameters: Those with gradients; a sparse gradient is summed up by row, in place.
+    """
+    dense, values = _dense_and_rows(parameters)
+    gradients = [parameter.grad for parameter in dense if parameter.grad is not None]
+    return nn.utils.get_total_norm([*gradients, *values], float("inf"))
+
+
+def _dense_and_rows(parameters: Iterable[nn.Parameter]) -> tuple[list[nn.Parameter], list[Tensor]]:
+    """Return the parameters with dense gradients, and the values of the sparse ones, summed up by row in place."""
     dense: list[nn.Parameter] = []
     values: list[Tensor] = []
     for parameter in parameters:
@@ -80,11 +104,4 @@ def clip_gradients(parameters: Iterable[nn.Parameter], largest: float) -> Tensor
             values.append(parameter.grad.values())
         else:
             dense.append(parameter)
-    if not values:
-        return nn.utils.clip_grad_norm_(dense, largest)
-    norm = nn.utils.get_total_norm([*(parameter.grad for parameter in dense if parameter.grad is not None), *values])
-    nn.utils.clip_grads_with_norm_(dense, largest, norm)
-    factor = torch.clamp(largest / (norm + 1e-6), max=1.0)
-    for rows in values:
-        rows.mul_(factor)
-    return norm
+    return dense, values

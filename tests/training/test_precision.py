@@ -109,9 +109,11 @@ def test_without_clipping_an_overflow_is_told_too():
     assert weight.max() < 1
 
 
+@pytest.mark.parametrize("row_updates", [False, True])
 @pytest.mark.parametrize(("norm", "names"), [(0.0, {"overflow"}), (1.0, {"overflow", "gradient_norm"})])
-def test_the_loop_logs_overflows(graded, tiny, norm, names):
-    trainer = build_trainer(tiny(graded, training__precision="fp16", optimizer__max_gradient_norm=norm))
+def test_the_loop_logs_overflows(graded, tiny, norm, names, row_updates):
+    settings = {"optimizer__max_gradient_norm": norm, "embedding__row_updates": row_updates}
+    trainer = build_trainer(tiny(graded, training__precision="fp16", **settings))
     trainer._step(trainer.corpus.epoch(0)[:1])
     assert set(trainer.means.sums()) & {"overflow", "gradient_norm"} == names
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from simlstm.training.config import EmbeddingConfig
-from simlstm.training.row_updates import RowwiseAdamW, clip_gradients
+from simlstm.training.row_updates import RowwiseAdamW, clip_gradients, largest_gradient
 
 RATE = 0.01
 
@@ -103,3 +103,13 @@ def test_a_step_that_overflows_moves_nothing():
         state = optimizer.state[table.weight]
         assert torch.isfinite(state["exp_avg_sq"]).all()
     assert state["step"] == 1
+
+
+def test_the_largest_gradient_is_that_of_the_summed_up_rows():
+    table, layer = _table(sparse=True), nn.Linear(4, 1)
+    (3 * layer(table(torch.tensor([2, 2, 2]))).sum()).backward()
+    rows = 9 * layer.weight.abs().max().item()
+    layer.weight.grad.zero_()
+    layer.bias.grad.fill_(-0.5)
+    assert largest_gradient([*table.parameters(), *layer.parameters()]).item() == pytest.approx(max(rows, 0.5))
+    assert rows > 0.5
