@@ -1,4 +1,4 @@
-# The server with one checkpoint inside; docs/serve.md says how to build and run it.
+# The server with the shipped checkpoints inside; docs/serve.md says how to build and run it.
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -25,16 +25,12 @@ FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="simlstm" \
       org.opencontainers.image.description="Semantic similarity of sentences over HTTP" \
       org.opencontainers.image.licenses="Apache-2.0"
-# A folder of the build context, and the name that clients use for it.
-ARG CHECKPOINT=runs/demo
-ARG NAME=demo
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin simlstm
 COPY --from=build /opt/simlstm /opt/simlstm
-COPY ${CHECKPOINT} /models/${NAME}
 ENV PATH=/opt/simlstm/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    SIMLSTM_MODEL=/models/${NAME} \
+    SIMLSTM_MODEL=en \
     SIMLSTM_HOST=0.0.0.0 \
     SIMLSTM_PORT=8000
 USER 10001:10001

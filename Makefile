@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+MODEL  ?= en
 RUN    ?= runs/demo
 PORT   ?= 8000
 RESULTS ?= benchmarks/results
 
-.PHONY: setup run test test-cuda check bench bench-cuda minilm sanitize clean
+.PHONY: setup run demo test test-cuda check bench bench-cuda minilm sanitize clean
 
 # Stamps: `make run` does not wait for the development tools, and edited kernels are built again alone.
 $(VENV)/.installed-run: pyproject.toml constraints.txt setup.py
@@ -26,9 +27,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed-run
 
 setup: $(VENV)/.installed-dev $(VENV)/.built-kernels  ## everything, development tools included
 
-# Training is resumable and the finished folder is reused: a second `make run` serves at once.
-run: $(VENV)/.installed-run $(VENV)/.built-kernels  ## train on the embedded corpus when there is no checkpoint yet, then serve it
+run: $(VENV)/.installed-run $(VENV)/.built-kernels  ## serve a shipped checkpoint (MODEL=en, zh) or one's own (MODEL=runs/mine)
+	$(BIN)/python scripts/serve.py --model $(MODEL) --port $(PORT)
+
+# Training is resumable and the finished folder is reused: a second `make demo` serves after a second.
+demo: $(VENV)/.installed-run $(VENV)/.built-kernels  ## the whole tour: train on the embedded corpus, evaluate, serve
 	@test -f $(RUN)/config.json || $(BIN)/python scripts/train.py --config configs/demo.toml --out $(RUN) $$(test -d $(RUN)/state && echo --resume)
+	$(BIN)/python scripts/evaluate.py --model $(RUN) --data demo:test
 	$(BIN)/python scripts/serve.py --model $(RUN) --port $(PORT)
 
 test: setup  ## the whole test suite, in parallel processes, with line coverage
