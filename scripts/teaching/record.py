@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.teaching.pair_models import PairModel
+from simlstm.training.licence import licence_of
 
 RECORD, CARD = "teacher.json", "README.md"
 
@@ -51,7 +51,7 @@ def describe_base(folder: Path) -> dict[str, Any]:
     The licence is the one in the front matter of its model card; None where it says nothing.
     """
     weights = folder / "model.safetensors"
-    described: dict[str, Any] = {"name": folder.resolve().name, "licence": _licence(folder), "sha256": None}
+    described: dict[str, Any] = {"name": folder.resolve().name, "licence": licence_of(folder / CARD), "sha256": None}
     if weights.is_file():
         with weights.open("rb") as file:
             described["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -84,12 +84,3 @@ def _card(name: str, record: Mapping[str, Any]) -> str:
         f"{front}# {name}\n\nA {record['kind']} that `simlstm teacher tune` made of {record['base']['name']}. "
         f"{RECORD} says how. Trained on:\n\n{data}\n\nThe licences of these data hold, too.\n"
     )
-
-
-def _licence(folder: Path) -> str | None:
-    card = folder / CARD
-    if not card.is_file():
-        return None
-    front = re.match(r"---\n(.*?)\n---", card.read_text(encoding="utf-8"), re.DOTALL)
-    found = re.search(r"^license:\s*(\S+)\s*$", front[1], re.MULTILINE) if front else None
-    return found[1] if found else None

@@ -14,6 +14,7 @@ import safetensors.numpy
 import torch
 from numpy.typing import NDArray
 
+from simlstm.training.licence import licence_of
 from simlstm.training.teacher_models import Encode, load_teacher, resolved_precision
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class TeacherCache:
         if not self.teacher.is_dir():
             raise ValueError(f"teacher: {teacher} is no folder; allowed: that of a sentence-transformers model, or of "
                              "a simlstm checkpoint")  # fmt: skip
-        self.sha256 = _hash_of_files(self.teacher)
+        self.sha256 = hash_of_files(self.teacher)
         self.precision = resolved_precision(precision)
         name = self.teacher.resolve().name
         self.folder = Path(cache) / f"{name}-{self.sha256[:16]}-{self.precision}"
@@ -57,7 +58,7 @@ class TeacherCache:
 
     def description(self) -> dict[str, Any]:
         """Return what provenance records: name, hash, precision, and the licence that the teacher's card names."""
-        licence = _licence(self.teacher / "README.md")
+        licence = licence_of(self.teacher / "README.md")
         found = {} if licence is None else {"licence": licence}
         name = self.teacher.resolve().name
         return {"name": name, "sha256": self.sha256, "precision": self.precision, **found}
@@ -171,8 +172,8 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _hash_of_files(folder: Path) -> str:
-    """Hash the names and the bytes of what decides the vectors."""
+def hash_of_files(folder: Path) -> str:
+    """Hash the names and the bytes of a model's files that decide its vectors: weights, tokenizer, settings."""
     digest = hashlib.sha256()
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in _DECIDING}
     for name, path in sorted(files.items()):
@@ -180,12 +181,3 @@ def _hash_of_files(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
-
-
-def _licence(card: Path) -> str | None:
-    """Return the licence that a model card's front matter names, if there is one."""
-    if not card.is_file():
-        return None
-    front, found, _ = card.read_text(encoding="utf-8", errors="replace").removeprefix("---").partition("\n---")
-    match = re.search(r"^license:\s*\"?([^\n\"]+)", front, re.MULTILINE) if found else None
-    return None if match is None else match.group(1).strip()
