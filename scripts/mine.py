@@ -9,7 +9,7 @@ import torch
 import typer
 
 from scripts.teaching.mine_command import mine_candidates, mine_negatives
-from scripts.teaching.outputs import check_target, write_record
+from scripts.teaching.outputs import check_target
 from simlstm.models.shipped import checkpoint_folder
 from simlstm.training.provenance import command_line
 from simlstm.training.teachers import TeacherCache
@@ -44,6 +44,8 @@ def main(
         torch.set_num_threads(threads)
     try:
         check_target(out)
+        if not neighbours and not random:
+            raise ValueError("--neighbours: 0 came; allowed: 1 and more, or, for candidates, --random besides")
         teacher = TeacherCache(checkpoint_folder(model), cache)
         if negatives:
             if random or pairs is not None:
@@ -72,8 +74,7 @@ def main(
                 bins=bins,
                 seed=seed,
             )
-        count = mined.write(out)
-        write_record(out, {"teacher": teacher.description(), "pairs": count, "command": command_line()})
+        count = mined.write(out, {"teacher": teacher.description(), "command": command_line()})
     except (ValueError, ImportError, OSError, RuntimeError) as error:
         print(f"mine: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

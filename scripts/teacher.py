@@ -27,7 +27,14 @@ class Action(StrEnum):
 _ACTION = "tune: fine-tune a transformer on scored pairs. label: score the pairs of a file."
 
 
+_OWN = {
+    Action.tune: ("kind", "train", "dev", "only", "epochs", "learning_rate", "seed"),
+    Action.label: ("source", "name", "like", "calibrate", "both_orders"),
+}
+
+
 def main(
+    context: typer.Context,
     action: Annotated[Action, typer.Argument(help=_ACTION)],
     model: Annotated[str, typer.Option(help="tune: a transformer's folder. label: that, or a checkpoint.")],
     out: Annotated[Path, typer.Option(help="tune: folder of the teacher. label: file. It must not exist.")],
@@ -60,6 +67,7 @@ def main(
     if threads is not None:
         torch.set_num_threads(threads)
     try:
+        _refuse_other_options(context, action)
         place = usable_device(device)
         if action is Action.tune:
             done = tune_teacher(
@@ -97,6 +105,20 @@ def main(
         print(f"teacher: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     print(done)
+
+
+def _refuse_other_options(context: typer.Context, action: Action) -> None:
+    """Refuse options that belong to the other action, where they would have no effect."""
+    others = {name for other, names in _OWN.items() if other is not action for name in names}
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in others
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise ValueError(f"{action.value}: {', '.join(given)} came, which would have no effect; leave it out")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from scripts.teaching.record import describe_base
 from scripts.teaching.scoring import encode_sentences, score_pairs
 from simlstm.models.manifest import FORMAT
 from simlstm.models.similarity import SimilarityModel
+from simlstm.training.teachers import hash_of_files
 
 Score = Callable[[Sequence[str], Sequence[str]], Tensor]
 Encode = Callable[[Sequence[str]], Tensor]
@@ -26,7 +27,7 @@ class Judge:
 
     Attributes:
         score: From P first and P second sentences to float32 [P], higher is more similar.
-        description: Kind, name, licence and hash, for records.
+        description: Kind, name, licence and hashes, for records: of the weights, and of all files that decide scores.
     """
 
     score: Score
@@ -62,7 +63,7 @@ def open_judge(
     crossing = any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ())
     kind = Kind.cross_encoder if crossing else Kind.encoder
     model = load_pair_model(kind, folder, device=device, max_tokens=max_tokens)
-    description = {"kind": kind.value, **describe_base(folder)}
+    description = {"kind": kind.value, **describe_base(folder), "files_sha256": hash_of_files(folder)}
     if isinstance(model, EncoderPairs):
         encode = partial(encode_sentences, model, batch_size=batch_size, bfloat16=bfloat16)
         return Judge(partial(_compare, encode, _cosines), description)
@@ -81,7 +82,12 @@ def _checkpoint(folder: Path, device: torch.device, batch_size: int) -> Judge:
 
     return Judge(
         score=partial(_compare, encode, score),
-        description={"kind": "checkpoint", "name": model.name, "sha256": model.fingerprint},
+        description={
+            "kind": "checkpoint",
+            "name": model.name,
+            "sha256": model.fingerprint,
+            "files_sha256": hash_of_files(folder),
+        },
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from scripts.teaching.judges import open_judge
-from scripts.teaching.labelling import label_pairs, write_labels
+from scripts.teaching.labelling import check_finite, label_pairs, write_labels
 from scripts.teaching.outputs import check_target
 from scripts.teaching.ranges import match_range
 from simlstm.data.formats import read_pairs
@@ -76,7 +76,7 @@ def label_file(
         "both_orders": both_orders,
         "device": device.type,
     }
-    judged = {key: judge.description[key] for key in ("kind", "sha256")}
+    judged = {key: judge.description[key] for key in ("kind", "files_sha256")}
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(pairs))
@@ -90,7 +90,10 @@ def label_file(
         )
     final = scores.astype("float64")
     if gold is not None:
-        reference = scores if calibrate is None else judge.score(gold.sentences1, gold.sentences2).numpy()
+        reference = scores
+        if calibrate is not None:
+            reference = judge.score(gold.sentences1, gold.sentences2).float().numpy()
+            check_finite(reference, gold.name)
         final = match_range(final, reference, gold.scaled_targets())
     record: dict[str, Any] = {
         "judge": judge.description,

@@ -42,7 +42,7 @@ def label_pairs(
         float32 [P].
 
     Raises:
-        ValueError: The partial file has another identity.
+        ValueError: The partial file has another identity, or a score is no finite number.
     """
     header = json.dumps({**identity, "pairs": len(pairs), "chunk_size": chunk_size}, sort_keys=True)
     path = partial_file(out)
@@ -50,17 +50,35 @@ def label_pairs(
     with path.open("a+b") as file:
         done = _resume(file, header, path)
         if len(done):
+            check_finite(done, f"{path}, {pairs.name}")
             advance(len(done))
             chunks.append(done)
         for start in range(len(done), len(pairs), chunk_size):
             stop = start + chunk_size
             chunk = score(pairs.sentences1[start:stop], pairs.sentences2[start:stop]).float().numpy()
+            check_finite(chunk, pairs.name, before=start)
             file.write("".join(f"{float(value)!r}\n" for value in chunk).encode())
             file.flush()
             os.fsync(file.fileno())
             chunks.append(chunk)
             advance(len(chunk))
     return np.concatenate(chunks)
+
+
+def check_finite(scores: NDArray[np.float32], name: str, *, before: int = 0) -> None:
+    """Refuse scores that say nothing.
+
+    Args:
+        scores: [P].
+        name: Of what is scored.
+        before: Rows of it before the first score.
+
+    Raises:
+        ValueError: Naming the first row, counted from 1.
+    """
+    if len(wrong := np.flatnonzero(~np.isfinite(scores))):
+        row = int(wrong[0])
+        raise ValueError(f"{name}, row {before + row + 1}: the judge's score is {scores[row]}; allowed: finite numbers")
 
 
 def partial_file(out: Path) -> Path:
@@ -88,7 +106,7 @@ def write_labels(
         rows = _rows(pairs, scores.clip(0, 1), source)
         while chunk := [row for _, row in zip(range(8192), rows, strict=False)]:
             writer.write(chunk)
-    write_record(out, record)
+        write_record(out, record)  # the data take their place last: what stands there is whole
     partial_file(out).unlink(missing_ok=True)
 
 

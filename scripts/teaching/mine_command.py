@@ -1,8 +1,9 @@
 """``simlstm mine``: from sentences to candidate pairs, or to hard negatives."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from scripts.teaching.candidates import Rows, balanced, join, neighbour_pairs, p
 from scripts.teaching.labelling import COLUMNS, DIGITS
 from scripts.teaching.negatives import hard_negatives
 from scripts.teaching.neighbours import nearest
+from scripts.teaching.outputs import write_record
 from scripts.teaching.sentences import both_sides, distinct_sentences, normal_forms, rows_of_pairs
 from simlstm.data.formats import read_pairs
 from simlstm.data.pairs import PairData
-from simlstm.data.sentences import read_sentences
+from simlstm.data.sentences import is_text, read_sentences
 from simlstm.evaluation.row_reader import Row
 from simlstm.evaluation.row_writer import open_writer
 from simlstm.models.normalization import normalize_rows
@@ -36,13 +38,19 @@ class Mined:
     columns: list[str]
     rows: Iterable[tuple[object, ...]]
 
-    def write(self, out: Path) -> int:
-        """Write all rows to a file that appears when it is whole; returns their number."""
+    def write(self, out: Path, record: Mapping[str, Any]) -> int:
+        """Write all rows to a file that appears when it is whole, and its record; returns the number of rows.
+
+        Args:
+            out: The file.
+            record: Where the rows come from; ``pairs``, their number, is added.
+        """
         count = 0
         with open_writer(out, self.columns, types={}) as writer:
             for count, cells in enumerate(self.rows, 1):
                 row: Row = dict(zip(self.columns, cells, strict=True))
                 writer.write([(count, row)])
+            write_record(out, {**record, "pairs": count})
         return count
 
 
@@ -156,7 +164,9 @@ def _labelled_rows(
 
 
 def _sentences(source: str, format: str) -> Iterable[str]:
-    return read_sentences(source).sentences if format == "auto" else both_sides([read_pairs(source, format=format)])
+    if format == "auto" or is_text(source):
+        return read_sentences(source).sentences
+    return both_sides([read_pairs(source, format=format)])
 
 
 def _excluded(paths: Sequence[str], format: str) -> frozenset[str]:

@@ -68,6 +68,15 @@ def read_sentences(
     return SentenceData(pairs.name, sentences, sentences, pairs.sha256)
 
 
+def is_text(source: str | Path) -> bool:
+    """Tell whether a file is a text of one sentence a line, as `read_sentences` does.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    return not str(source).startswith("demo:") and _text_of(Path(source)) is not None
+
+
 def read_translations(
     source: str | Path, translation: str | Path | None = None, *, columns: Columns | None = None
 ) -> SentenceData:

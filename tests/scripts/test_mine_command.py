@@ -151,6 +151,16 @@ def test_candidates_come_from_all_files_and_from_no_dev_sentence(mine, tmp_path)
     assert (tmp_path / "some.tsv").read_bytes() == (tmp_path / "again.tsv").read_bytes()
 
 
+def test_a_format_is_that_of_the_pairs_and_not_of_a_text(mine, tmp_path):
+    text, pairs = tmp_path / "text.txt", tmp_path / "pairs.tsv"
+    text.write_text("\n".join(SENTENCES[:4]) + "\n")
+    pairs.write_text(f"score\tsource\tsentence1\tsentence2\n0.5\tx\t{SENTENCES[4]}\t{SENTENCES[5]}\n")
+    result = mine("all.tsv", "--input", text, "--input", pairs, "--format", "graded", "--exclude", text)
+    assert result.exit_code == 0, result.output
+    mined = read_pairs(tmp_path / "all.tsv", format="graded")
+    assert {*mined.sentences1, *mined.sentences2} == set(SENTENCES[4:6])
+
+
 def test_hard_negatives_of_a_labelled_set(mine, tmp_path):
     same = [(f"the {a} {noun}", f"the {a} {other}") for a in ADJECTIVES[:3]
             for noun, other in zip(NOUNS, SYNONYMS, strict=True)]  # fmt: skip
@@ -189,6 +199,7 @@ def test_hard_negatives_of_a_labelled_set(mine, tmp_path):
         ("text_a\ttext_b\tlabel\na\tA\t0\n", [], "1 sentences are left; allowed: 2 and more"),
         ("text_a\ttext_b\tlabel\na\tb\t0\n", ["--out", "there.tsv"], "is there already"),
         ("text_a\ttext_b\tlabel\na\tb\t1\n", ["--hard-negatives", "--pairs", 5], "--pairs: came with --hard-negatives"),
+        ("text_a\ttext_b\tlabel\na\tb\t1\n", ["--neighbours", 0], "--neighbours: 0 came; allowed: 1 and more"),
     ],
 )
 def test_mistakes_end_with_one_message_and_no_file(mine, tmp_path, monkeypatch, content, arguments, message):

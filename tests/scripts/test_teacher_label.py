@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from scripts.teacher import main
+from scripts.teaching import labelling
+from scripts.teaching.judges import open_judge
 from scripts.teaching.labelling import label_pairs, partial_file, write_labels
 from scripts.teaching.ranges import match_range
 from simlstm.data.formats import read_pairs
@@ -155,3 +157,54 @@ def test_matching_reaches_the_distribution_and_takes_the_reference_for_ranks():
     # The median of the reference becomes the median of gold, whatever the scores are.
     assert match_range([0.0], [-1, 0, 1], [0.2, 0.3, 1.0])[0] == pytest.approx(0.3)
     np.testing.assert_array_equal(match_range([-9.0, 9.0], [-1, 0, 1], [0.2, 0.3, 1.0]), [0.2, 1.0])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf")])
+def test_a_score_that_is_no_number_is_refused_with_its_row(source, tmp_path, bad):
+    pairs, out = read_pairs(source), tmp_path / "silver.tsv"
+
+    def score(first, second):
+        return torch.tensor([bad if pair == (pairs.sentences1[10], pairs.sentences2[10]) else 0.5
+                             for pair in zip(first, second, strict=True)])  # fmt: skip
+
+    with pytest.raises(ValueError, match=rf"pairs.tsv, row 11: the judge's score is {bad}; allowed: finite numbers"):
+        label_pairs(score, pairs, out, identity={}, chunk_size=8)
+    assert len(partial_file(out).read_text().splitlines()) == 1 + 8, "only what can be used is kept"
+
+
+def test_a_crash_before_the_data_leaves_nothing_that_the_same_command_refuses(source, tmp_path, monkeypatch):
+    checkpoint, out = tiny_checkpoint(tmp_path / "checkpoint"), tmp_path / "silver.tsv"
+    assert _label(checkpoint, source, tmp_path / "whole.tsv").exit_code == 0
+
+    def dies(*arguments):
+        record(*arguments)
+        raise OSError("no space left")
+
+    record = labelling.write_record
+    with monkeypatch.context() as patch:
+        patch.setattr(labelling, "write_record", dies)
+        assert _label(checkpoint, source, out).exit_code == 1
+    assert not out.exists()
+    assert (tmp_path / "silver.tsv.json").exists()
+    result = _label(checkpoint, source, out)
+    assert result.exit_code == 0, result.output
+    assert out.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    out.unlink()
+    (tmp_path / "silver.tsv.json").write_text('{"command": "another"}')
+    assert "silver.tsv.json: is there already" in _label(checkpoint, source, out).stderr
+
+
+def test_an_option_of_tuning_is_refused(source, tmp_path):
+    result = _label(tmp_path, source, tmp_path / "silver.tsv", "--epochs", 3, "--seed", 1)
+    assert result.exit_code == 1
+    assert "label: --epochs, --seed came, which would have no effect" in result.stderr
+
+
+def test_another_tokenizer_is_another_judge(tmp_path):
+    folder = tiny_transformer(tmp_path / "base")
+    before = open_judge(folder, device=torch.device("cpu")).description
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"the"', '"a"'))
+    after = open_judge(folder, device=torch.device("cpu")).description
+    assert before["sha256"] == after["sha256"]
+    assert before["files_sha256"] != after["files_sha256"]

@@ -146,3 +146,9 @@ def test_collections_are_chosen_and_kept_apart(tmp_path):
     positive.write_text("sentence1\tsentence2\na\tb\n")
     with pytest.raises(ValueError, match="paraphrases without targets came"):
         by_source([read_pairs(positive)])
+
+
+def test_an_option_of_labelling_is_refused(tmp_path):
+    result = _teacher("tune", "--model", "x", "--out", tmp_path / "out", "--input", "x", "--both-orders")
+    assert result.exit_code == 1
+    assert "tune: --input, --both-orders came, which would have no effect" in result.stderr
