@@ -1,6 +1,5 @@
 """The table of ablations in docs/train.md: each lever on and off, generated from a file of results."""
 
-import json
 import statistics
 from pathlib import Path
 from typing import Annotated, Self
@@ -39,6 +38,18 @@ class Ablation(BaseModel):
         return self
 
 
+class _Values(BaseModel):
+    values: Annotated[list[float], Field(min_length=1)]
+
+
+class _Summary(BaseModel):
+    """What is taken from a ``summary.json``."""
+
+    metrics: dict[str, _Values]
+    wall_seconds: _Values
+    command: str | None = None
+
+
 class Ablations(BaseModel):
     """A file of ablations.
 
@@ -61,13 +72,12 @@ def read_ablations(file: Path) -> Ablations:
     """Read a file of ablations, and fill in what it names summaries for.
 
     Raises:
-        ValueError: when it is none, or a summary lacks the metric.
+        ValueError: when it is none, or a summary is none or lacks the metric.
     """
     try:
         ablations = Ablations.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ValueError(f"{file}: {reasons}") from error
+        raise ValueError(f"{file}: {_reasons(error)}") from error
     return ablations.model_copy(
         update={
             "base": _filled(ablations.base, ablations.metric),
@@ -110,15 +120,24 @@ def _filled(row: Ablation, metric: str) -> Ablation:
     """Take over what a summary says; where it is gone, what the file kept of it counts."""
     if row.summary is None or (row.values and not Path(row.summary).exists()):
         return row
-    document = json.loads(Path(row.summary).read_text(encoding="utf-8"))
-    if metric not in document["metrics"]:
-        raise ValueError(f"{row.summary}: has no {metric}; it has {', '.join(document['metrics'])}")
+    try:
+        summary = _Summary.model_validate_json(Path(row.summary).read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{row.summary}: no summary.json of simlstm train --seeds: {_reasons(error)}") from error
+    if metric not in summary.metrics:
+        raise ValueError(f"{row.summary}: has no {metric}; it has {', '.join(summary.metrics)}")
     return row.model_copy(
         update={
-            "values": document["metrics"][metric]["values"],
-            "wall_seconds": document["wall_seconds"]["values"],
-            "command": document.get("command"),
+            "values": summary.metrics[metric].values,
+            "wall_seconds": summary.wall_seconds.values,
+            "command": summary.command,
         }
+    )
+
+
+def _reasons(error: ValidationError) -> str:
+    return "; ".join(
+        ": ".join([*([".".join(map(str, item["loc"]))] if item["loc"] else []), item["msg"]]) for item in error.errors()
     )
 
 

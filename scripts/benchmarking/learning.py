@@ -54,7 +54,8 @@ def read_curves(folders: Sequence[Path], *, metric: str | None = None) -> Learni
         metric: Of dev; absent, Spearman or ROC AUC, whichever the first run has.
 
     Raises:
-        ValueError: For a folder without a log, a log without seconds, or a metric that was not measured.
+        ValueError: For a folder without a log, a log without seconds, a metric that was not measured, or a damaged
+            line; a last line that a crash cut short is passed over.
     """
     curves = []
     for folder in folders:
@@ -63,7 +64,7 @@ def read_curves(folders: Sequence[Path], *, metric: str | None = None) -> Learni
             raise ValueError(f"{folder}: no {_LOG} in it or in its folders seed-N; allowed: folders of training runs")
         for run in runs:
             log = run / _LOG if run == folder else run
-            points = [line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "dev"]
+            points = [line for line in _events(log) if line["event"] == "dev"]
             if not points:
                 raise ValueError(f"{log}: no evaluation in it yet")
             metric = metric or next((name for name in _USUAL_METRICS if name in points[0]), None)
@@ -118,6 +119,23 @@ def draw_learning(axes: Any, curves: LearningCurves) -> None:
         labelled.add(curve.name)
     axes.set(xlabel="seconds of training steps", ylabel=f"dev {curves.metric}")
     axes.set_xlim(left=0)
+
+
+def _events(log: Path) -> list[dict[str, Any]]:
+    events = []
+    *lines, last = log.read_bytes().split(b"\n")
+    for number, line in enumerate([*lines, last], 1):
+        try:
+            event = json.loads(line) if line else None
+        except ValueError:
+            if number > len(lines):
+                break
+            event = None
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
+        elif number <= len(lines):
+            raise ValueError(f"{log}:{number}: {line[:40]!r} came; allowed: a JSON object with an event")
+    return events
 
 
 def _seed(log: Path) -> int:

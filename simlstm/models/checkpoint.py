@@ -115,14 +115,22 @@ def write_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
 
 def _card(folder: Path, checkpoint: Checkpoint, metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
     """Make the card, with the facts that ``simlstm pack`` put into the provenance, if it did."""
-    facts = provenance.get("card")
+    facts: CardFacts | None = None
+    if (given := provenance.get("card")) is not None:
+        try:
+            facts = validated(CardFacts, given, folder / CARD)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f'provenance["card"]: {error}; allowed: the fields of CardFacts, as simlstm pack stores them, or no '
+                "such key"
+            ) from error
     return model_card(
         checkpoint.config,
         name=folder.resolve().name,
         calibration=checkpoint.calibration,
         metrics=metrics,
         provenance={key: value for key, value in provenance.items() if key != "card"},
-        facts=None if facts is None else validated(CardFacts, facts, folder / CARD),
+        facts=facts,
     )
 
 

@@ -120,3 +120,22 @@ def test_mistakes_of_ablations(file, tmp_path):
     assert page.read_text() == "nothing"
     file.write_text(json.dumps({**ABLATIONS, "rows": [{"lever": "x"}]}))
     assert "x: give values, or summary" in _run("ablations", "--results", file, "--page", page).stderr
+    for content in ("[1]", "no JSON", '{"steps": []}'):
+        (tmp_path / "other.json").write_text(content)
+        rows = [{"lever": "x", "summary": str(tmp_path / "other.json")}]
+        file.write_text(json.dumps({**ABLATIONS, "rows": rows}))
+        message = _run("ablations", "--results", file, "--page", page).stderr
+        assert "other.json: no summary.json of simlstm train --seeds: " in message
+
+
+def test_a_torn_last_line_is_passed_over_and_another_is_named(tmp_path):
+    _log(tmp_path / "run", [0.5, 0.7])
+    log = tmp_path / "run" / "metrics.jsonl"
+    whole = log.read_bytes()
+    log.write_bytes(whole + b'{"event": "dev", "spearman": 0.9, "note": "\xe8\x8b')
+    assert read_curves([tmp_path / "run"]).curves[0].values == [0.5, 0.7]
+    log.write_bytes(whole[:-1])
+    assert read_curves([tmp_path / "run"]).curves[0].values == [0.5, 0.7], "only its line break is missing"
+    log.write_bytes(whole.replace(b'"loss": 1.0}', b'"lo'))
+    with pytest.raises(ValueError, match=r"metrics.jsonl:1: b'.*' came; allowed: a JSON object with an event"):
+        read_curves([tmp_path / "run"])

@@ -188,6 +188,9 @@ def test_facts_that_somebody_spoiled_are_refused_on_writing(trained, card, tmp_p
     model = SimilarityModel.from_pretrained(tmp_path / "a")
     model.provenance["card"] = json.loads(json.dumps(model.provenance["card"]))
     del model.provenance["card"]["license"]
-    with pytest.raises(ValueError, match=r"README.md: license: Field required"):
+    with pytest.raises(ValueError, match=r'provenance\["card"\]: .*README.md: license: Field required; allowed: the f'):
+        model.save_pretrained(tmp_path / "b")
+    model.provenance["card"] = "a note of somebody's own"
+    with pytest.raises(ValueError, match=r'provenance\["card"\]: .*dictionary.*; allowed: the fields of CardFacts'):
         model.save_pretrained(tmp_path / "b")
     assert not (tmp_path / "b").exists()
