@@ -34,6 +34,10 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    def set_among(self, *names: str) -> list[str]:
+        """Return those of some keys that are not at their defaults, in order of the alphabet."""
+        return [name for name in sorted(names) if getattr(self, name) != type(self).model_fields[name].default]
+
 
 class ColumnsConfig(Section):
     """Column names of a file with a header, or positions from 0 of one without."""
@@ -101,8 +105,10 @@ class SourceConfig(Section):
     def _nothing_idle(self) -> Self:
         idle = {"head", "losses", "score_range"} if self.is_for_distillation else set()
         idle |= {"sources"} if self.format == "translations" else {"translation"}
-        if given := [name for name in sorted(idle) if getattr(self, name) != type(self).model_fields[name].default]:
+        if given := self.set_among(*idle):
             raise ValueError(f"{', '.join(given)} would have no effect with format = {self.format!r}; leave it out")
+        if self.losses is not None and not self.losses.active():
+            raise ValueError("losses: no loss has a weight; give one, or leave losses out for those of [loss] weights")
         return self
 
 
@@ -155,6 +161,19 @@ class DataConfig(Section):
     def _one_dev(self) -> Self:
         if (self.dev is None) == (self.dev_fraction is None):
             raise ValueError("give exactly one of dev (a source) and dev_fraction (a share of train, such as 0.1)")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> Self:
+        for_training = ("weight", "batch_size", "losses")
+        if self.dev is not None and (given := self.dev.set_among(*for_training)):
+            raise ValueError(f"dev: {', '.join(given)} would have no effect, as dev is not trained on; leave it out")
+        for source in self.count_overlap:
+            if given := source.set_among(*for_training, "head"):
+                raise ValueError(
+                    f"count_overlap: {', '.join(given)} of {source.path} would have no effect, as it is only counted; "
+                    "leave it out"
+                )
         return self
 
 
@@ -334,6 +353,12 @@ class TrainingSection(Section):
     threads: Count | None = None
     initial_checkpoint: str | None = None
 
+    @model_validator(mode="after")
+    def _average_of_something(self) -> Self:
+        if self.ema_decay == 0 and self.set_among("ema_every"):
+            raise ValueError("ema_every would have no effect with ema_decay = 0; leave it out")
+        return self
+
 
 class CalibrationConfig(Section):
     """What is fitted on dev at the end; ``none`` leaves the checkpoint without probabilities and threshold.
@@ -366,6 +391,11 @@ class TrainingConfig(Section):
     def _teacher_and_its_texts(self) -> Self:
         if self.data.sentence_sources and self.distillation.teacher is None:
             raise ValueError("[distillation] teacher: missing; sources of sentences and translations need one")
+        settings = self.distillation.set_among("cache", "cosine_weight", "similarity_weight", "precision")
+        if settings and self.distillation.teacher is None:
+            raise ValueError(
+                f"[distillation] {', '.join(settings)} would have no effect without teacher; leave the section out"
+            )
         if self.distillation.teacher is not None and not self.data.sentence_sources:
             raise ValueError(
                 "[distillation] teacher: would have no effect; give a source with format = 'sentences' or "

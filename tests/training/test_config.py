@@ -6,6 +6,7 @@ import pytest
 
 from simlstm.training.config import LOSS_NAMES, LossWeights, TrainingConfig
 from simlstm.training.config_file import ConfigError, load_config, parse_override
+from tests.conftest import REPOSITORY
 
 MINIMAL = ["data.train=demo:train", "data.dev=demo:dev"]
 
@@ -145,3 +146,25 @@ def test_an_override_cannot_reach_through_a_value():
 def test_loss_names_are_the_weights():
     assert tuple(LossWeights.model_fields) == LOSS_NAMES
     assert tomllib.loads("weights = { kl = 1.0, cosent = 0.1 }")["weights"].keys() <= set(LOSS_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (['data.dev={path="demo:dev", weight=2.0, batch_size=4}'], "dev: batch_size, weight would have no effect"),
+        (['data.dev={path="demo:dev", losses={kl=1.0}}'], "dev: losses would have no effect, as dev is not trained on"),
+        (['data.count_overlap=[{path="demo:test", head="x", weight=2.0}]'],
+         "count_overlap: head, weight of demo:test would have no effect"),
+        (["training.ema_decay=0.0", "training.ema_every=4"], "ema_every would have no effect with ema_decay = 0"),
+        (["distillation.similarity_weight=1.0"], "similarity_weight would have no effect without teacher"),
+        (['data.train=[{path="demo:train", losses={kl=0.0}}]'], "losses: no loss has a weight"),
+    ],
+)  # fmt: skip
+def test_a_setting_without_effect_is_refused(overrides, message):
+    assert message in "\n".join(_mistakes(*overrides))
+
+
+@pytest.mark.parametrize("file", sorted(REPOSITORY.glob("configs/**/*.toml")), ids=lambda file: file.stem)
+def test_the_configurations_of_the_repository_are_valid(file):
+    if file.parent.name not in {"recipes", "cards"}:
+        load_config(file)
