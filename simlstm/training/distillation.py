@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from itertools import accumulate, chain
 
 import numpy as np
 import torch
@@ -99,11 +100,14 @@ def check_width(config: DistillationConfig, *, student: int, teacher: int) -> No
 def teachers_vectors(
     cache: TeacherCache, sources: Sequence[SentenceData], processes: Processes
 ) -> list[NDArray[np.float16]]:
-    """Return the teacher's vectors of each source, float16 [n, E]; the first process encodes what the cache lacks."""
-    texts = list(dict.fromkeys(text for source in sources for text in source.taught))
-    processes.lead(lambda: cache.fill(texts))
-    vectors = cache.vectors(texts)
-    place = {text: row for row, text in enumerate(texts)}
-    if len(sources) == 1 and len(sources[0]) == len(texts):
-        return [vectors]
-    return [vectors[[place[text] for text in source.taught]] for source in sources]
+    """Return the teacher's vectors of each source, float16 [n, E]; the first process encodes what the cache lacks.
+
+    The others hear from it after each shard, as they wait for no word longer than the connection's time limit. The
+    vectors are parts of one array, which is not copied.
+    """
+    texts = list(chain.from_iterable(source.taught for source in sources))
+    shards = cache.filling(texts)
+    while processes.lead(lambda: next(shards, 0)):
+        pass
+    ends = list(accumulate(len(source.taught) for source in sources))
+    return np.split(cache.vectors(texts), ends[:-1])

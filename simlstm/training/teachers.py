@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,16 @@ class TeacherCache:
         return result
 
     def fill(self, texts: Iterable[str]) -> None:
-        """Encode and keep what is not kept yet, longest texts first, and log how far it is."""
+        """Encode and keep what is not kept yet, see `filling`."""
+        for _ in self.filling(texts):
+            pass
+
+    def filling(self, texts: Iterable[str]) -> Iterator[int]:
+        """Encode and keep what is not kept yet, longest texts first, and log how far it is.
+
+        Yields:
+            After each shard, how many texts are new in the cache.
+        """
         there = self._keys()
         missing = {key: text for text in texts if (key := _key(text)) not in there}
         if not missing:
@@ -118,6 +127,7 @@ class TeacherCache:
                 "teacher: %s of %s new texts, %.0f a second, %.0f s to go",
                 f"{done:,}", f"{len(order):,}", rate, (len(order) - done) / rate,
             )  # fmt: skip
+            yield done
         self._encode = None  # its memory is training's now
 
     def _encoder(self) -> Encode:

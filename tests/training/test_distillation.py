@@ -8,17 +8,18 @@ import torch
 
 from simlstm.models.checkpoint import read_checkpoint
 from simlstm.models.similarity import SimilarityModel
+from simlstm.training import teachers
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.config import DistillationConfig
 from simlstm.training.config_file import ConfigError
 from simlstm.training.distillation import DistillationLoss, similarity_error, teachers_vectors
-from simlstm.training.distributed import ALONE
+from simlstm.training.distributed import ALONE, Processes
 from simlstm.training.interruption import Interrupted
 from simlstm.training.run_data import read_run_data
 from simlstm.training.teachers import TeacherCache
 from tests.training.conftest import TINY
 from tests.training.metrics_log import logged
-from tests.training.processes import gradients_of_steps, save_gradients, together, whole_run
+from tests.training.processes import build_trainer, gradients_of_steps, save_gradients, together, whole_run
 from tests.training.test_resume import StopAfter
 
 
@@ -133,9 +134,43 @@ def test_two_processes_make_one_cache_and_one_checkpoint(distilled, tmp_path):
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 1
 
 
-def test_bfloat16_computes_the_losses_in_float32(distilled, run, tmp_path):
-    result = run(distilled(training__precision="bf16", training__epochs=1), tmp_path / "run")
-    assert result.metrics["dev"]["cosine_spearman"] > -1
+class _Listening(Processes):
+    """A process that counts how often it would have a word for others."""
+
+    words = 0
+
+    def lead(self, work):
+        self.words += 1
+        return super().lead(work)
+
+
+def test_the_others_hear_of_each_shard_and_no_vector_is_there_twice(distilled, graded, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(teachers, "_TEXTS_OF_A_SHARD", 20)
+    data = read_run_data(distilled({"path": str(graded[1]), "format": "sentences"}))
+    cache = TeacherCache(teacher, tmp_path / "cache")
+    processes = _Listening()
+    first, second = teachers_vectors(cache, data.sentences, processes)
+    assert processes.words == len(list(cache.folder.glob("*.safetensors"))) + 1 > 3
+    assert first.base is second.base is not None
+    for vectors, source in zip((first, second), data.sentences, strict=True):
+        assert (vectors == cache.vectors(source.taught)).all()
+
+
+def test_bfloat16_computes_the_losses_in_float32(distilled):
+    torch.manual_seed(0)
+    student, teacher = torch.randn(8, 12), torch.randn(8, 12)
+    loss = DistillationLoss(DistillationConfig())
+    exact, rounded = loss(student.bfloat16().float(), teacher), loss(student.bfloat16(), teacher)
+    assert {name: (value.dtype, value.item()) for name, value in rounded.items()} == {
+        name: (torch.float32, value.item()) for name, value in exact.items()
+    }
+    trainer = build_trainer(distilled(training__precision="bf16"))
+    losses = trainer.batch_losses(trainer.corpus.epoch(0)[0])
+    assert {value.dtype for value in losses.values()} == {torch.float32}
+    plain = build_trainer(distilled()).batch_losses(trainer.corpus.epoch(0)[0])
+    for name, value in losses.items():
+        assert value.item() != plain[name].item(), "the products before it are bfloat16"
+        torch.testing.assert_close(value, plain[name], rtol=0.05, atol=0.01)
 
 
 def test_translations_take_the_teachers_vector_of_the_other_language(tiny, graded, teacher, tmp_path):
@@ -174,6 +209,8 @@ def test_vectors_of_another_width_are_refused_before_the_first_step(distilled, r
         ({"format": "sentences"}, {}, r"\[distillation\] teacher: missing"),
         ({}, {"distillation__teacher": "x"}, r"\[distillation\] teacher: would have no effect"),
         ({"format": "sentences", "head": "x", "losses": {"kl": 1.0}}, {}, "head, losses would have no effect"),
+        ({"losses": {}}, {}, "losses: no loss has a weight"),
+        ({}, {"distillation__cosine_weight": 2.0}, r"\[distillation\] cosine_weight would have no effect without"),
         ({"translation": "x.csv"}, {}, "translation would have no effect with format = 'auto'"),
         ({"format": "sentences"}, {"distillation__teacher": "x", "distillation__cosine_weight": 0.0,
                                    "distillation__similarity_weight": 0.0}, "are both 0"),
