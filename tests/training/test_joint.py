@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from simlstm.data.batching import collate_pairs
+from simlstm.evaluation.metrics import spearman
 from simlstm.models.checkpoint import read_checkpoint
+from simlstm.models.similarity import SimilarityModel
 from simlstm.training.build import build_corpus, build_start
 from simlstm.training.config_file import ConfigError
 from simlstm.training.interruption import Interrupted
@@ -180,6 +182,14 @@ def test_a_source_that_is_not_there_is_refused_with_those_that_are(mixture, grad
         read_run_data(tiny(([{"path": str(graded[0]), "sources": ["a"]}], graded[1])))
 
 
-def test_the_metrics_are_of_devs_head(joint, run, tmp_path):
-    run(joint(), tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["selected_by"] == "spearman"
+def test_the_metrics_are_of_devs_head(joint, run, tmp_path, sources, graded, tiny):
+    """The head of labels, which has two classes, scores the same pairs otherwise."""
+    config = joint()
+    run(config, tmp_path / "run")
+    measured = json.loads((tmp_path / "run" / "metrics.json").read_text())["dev"]["spearman"]
+    dev = read_run_data(config).dev
+    model = SimilarityModel.from_pretrained(tmp_path / "run", dtype="float32")
+    assert measured == pytest.approx(spearman(model.score(dev.sentences1, dev.sentences2), dev.targets), abs=1e-4)
+    run(tiny((sources, {"path": str(graded[1]), "head": "labels"})), tmp_path / "other")
+    other = json.loads((tmp_path / "other" / "metrics.json").read_text())["dev"]["spearman"]
+    assert abs(measured - other) > 1e-3
