@@ -13,7 +13,9 @@ def seed_table(title: str, summary: Mapping[str, Any]) -> Table:
         title: What was trained.
         summary: As `simlstm.training.seeds.summarise` makes it.
     """
-    table = Table(title=f"{title}: {summary['dev']['name']}, {summary['dev']['pairs']:,} pairs")
+    dev = summary["dev"]
+    what = "another part of it as dev for each seed" if dev.get("differs_by_seed") else f"{dev['pairs']:,} pairs"
+    table = Table(title=f"{title}: {dev['name']}, {what}")
     table.add_column("metric")
     table.add_column("mean ± sd", justify="right")
     for seed in summary["runs"]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from scripts.recipes.plan import Job, RecipeError
 from simlstm.models.folder import METRICS
+from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import load_config
 from simlstm.training.folder import RunFolder
 from simlstm.training.provenance import shell_command
-from simlstm.training.seeds import check_finished
+from simlstm.training.seeds import check_data_of, check_finished
 
 
 class Records:
@@ -80,12 +81,13 @@ def run_job(job: Job, records: Records, *, threads: int | None = None) -> dict[s
         Interrupted: As a SystemExit with the command's own code, after SIGINT or SIGTERM.
     """
     if (record := records.read(job)) is not None:
+        if job.step.config is not None:
+            check_data_of(job.out, _config(job))
         print(f"{job.name}: finished before, {record['wall_seconds']:,.0f} s", flush=True)
         return record
     is_training = job.step.config is not None
     if is_training and RunFolder(job.out).is_finished():
-        flags = {"training.seed": job.seed}
-        check_finished(job.out, load_config(job.step.config, overrides=job.settings, flags=flags))
+        check_finished(job.out, _config(job))
         return records.write(job, _trained_seconds(job.out))
     print(f"{job.name}: {command_of(job)}", flush=True)
     job.out.parent.mkdir(parents=True, exist_ok=True)
@@ -102,6 +104,11 @@ def run_job(job: Job, records: Records, *, threads: int | None = None) -> dict[s
     seconds = time.perf_counter() - started
     # A run that was stopped and gone on with took longer than its last sitting.
     return records.write(job, max(seconds, _trained_seconds(job.out)) if is_training else seconds)
+
+
+def _config(job: Job) -> TrainingConfig:
+    """Return the configuration of a training run."""
+    return load_config(job.step.config, overrides=job.settings, flags={"training.seed": job.seed})
 
 
 def _made(job: Job) -> bool:

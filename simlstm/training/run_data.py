@@ -65,7 +65,7 @@ def read_run_data(config: TrainingConfig) -> RunData:
             raise ConfigError(f"[data]: {data.name} holds no pairs; allowed: 1 and more")
     sentences = [_read_sentences(config, source) for source in config.data.sentence_sources]
     synonyms = config.augmentation.synonyms
-    return RunData(train, dev, sentences, None if synonyms is None else read_synonyms(_path(config, synonyms)))
+    return RunData(train, dev, sentences, None if synonyms is None else read_synonyms(source_path(config, synonyms)))
 
 
 def read_source(config: TrainingConfig, source: SourceConfig) -> PairData:
@@ -75,7 +75,7 @@ def read_source(config: TrainingConfig, source: SourceConfig) -> PairData:
         ConfigError: For settings of the source that contradict each other or the file.
         DataError: For a file that cannot be read, naming file and line.
     """
-    path = _path(config, source.path)
+    path = source_path(config, source.path)
     columns = None if source.columns is None else Columns(**source.columns.model_dump())
     try:
         data = read_pairs(path, format=source.format, columns=columns, score_range=source.score_range)
@@ -88,12 +88,12 @@ def read_source(config: TrainingConfig, source: SourceConfig) -> PairData:
 
 def _read_sentences(config: TrainingConfig, source: SourceConfig) -> SentenceData:
     """Read one source that a teacher is to explain."""
-    path = _path(config, source.path)
+    path = source_path(config, source.path)
     columns = None if source.columns is None else Columns(**source.columns.model_dump())
     try:
         if source.format == "sentences":
             return read_sentences(path, columns=columns, collections=source.sources)
-        translation = None if source.translation is None else _path(config, source.translation)
+        translation = None if source.translation is None else source_path(config, source.translation)
         return read_translations(path, translation, columns=columns)
     except DataError:
         raise
@@ -101,8 +101,8 @@ def _read_sentences(config: TrainingConfig, source: SourceConfig) -> SentenceDat
         raise ConfigError(f"[data] {source.path}: {error}") from error
 
 
-def _path(config: TrainingConfig, path: str) -> str:
-    """Let a relative path start at ``data.root``."""
+def source_path(config: TrainingConfig, path: str) -> str:
+    """Return where a file of the configuration lies: a relative path starts at ``data.root``."""
     return path if config.data.root is None or path.startswith("demo:") else str(Path(config.data.root) / path)
 
 

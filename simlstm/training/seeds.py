@@ -10,6 +10,7 @@ from typing import Any
 from simlstm.models.folder import CONFIG, METRICS
 from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
+from simlstm.training.data_files import changed_files
 from simlstm.training.folder import RunFolder, RunFolderError
 from simlstm.training.identity import completed, differences
 
@@ -47,12 +48,12 @@ def check_seeds_folder(out: Path) -> None:
 
 
 def check_finished(folder: Path, config: TrainingConfig) -> None:
-    """Refuse a finished run that was trained with another configuration.
+    """Refuse a finished run that was trained with another configuration, or on files that have changed since.
 
     Settings that only say where and how it is computed may differ.
 
     Raises:
-        ConfigError: Naming every key that differs.
+        ConfigError: Naming every key that differs, or every file.
     """
     provenance = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("provenance", {})
     lines = [
@@ -64,6 +65,20 @@ def check_finished(folder: Path, config: TrainingConfig) -> None:
         raise ConfigError(
             "\n".join([f"{folder}: a finished run of another configuration; choose another --out:", *lines])
         )
+    check_data_of(folder, config)
+
+
+def check_data_of(folder: Path, config: TrainingConfig) -> None:
+    """Refuse a finished run whose files of data have changed since.
+
+    Raises:
+        ConfigError: Naming every file.
+    """
+    provenance = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("provenance", {})
+    if changed := changed_files(config, provenance.get("data", {})):
+        raise ConfigError(
+            f"{folder}: a finished run of other data; changed since: {', '.join(changed)}; choose another --out"
+        )
 
 
 def summarise(runs: Mapping[str, Path]) -> dict[str, Any]:
@@ -73,15 +88,17 @@ def summarise(runs: Mapping[str, Path]) -> dict[str, Any]:
         runs: Folder of each run, by the name of its seed.
 
     Returns:
-        ``selected_by``, ``dev`` (name, pairs, hash), ``runs`` (folder, metrics, seconds and overlap of each),
-        ``metrics`` (mean, standard deviation and values of each), and ``wall_seconds`` likewise.
+        ``selected_by``, ``dev`` (name, pairs, hash; and ``differs_by_seed``, where each seed has set another part of
+        its training data aside, so that ``pairs`` is the first one's), ``runs`` (folder, metrics, seconds and overlap
+        of each), ``metrics`` (mean, standard deviation and values of each), and ``wall_seconds`` likewise.
     """
     documents = {seed: _metrics(folder) for seed, folder in runs.items()}
     first = next(iter(documents.values()))
+    differs = {"differs_by_seed": True} if len(runs) > 1 and any(map(_sets_dev_aside, runs.values())) else {}
     measured = {seed: numbers(document["dev"]) for seed, document in documents.items()}
     return {
         "selected_by": first["selected_by"],
-        "dev": {key: first["dev"][key] for key in ("name", "pairs", "kind", "sha256")},
+        "dev": {key: first["dev"][key] for key in ("name", "pairs", "kind", "sha256")} | differs,
         "metrics": spread_of(measured.values()),
         "wall_seconds": spread([document["wall_seconds"] for document in documents.values()]),
         "runs": {
@@ -122,6 +139,11 @@ def numbers(measured: Mapping[str, Any]) -> dict[str, float]:
         for name, value in measured.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and name != "pairs"
     }
+
+
+def _sets_dev_aside(folder: Path) -> bool:
+    provenance = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("provenance", {})
+    return completed(provenance.get("config", {}))["data"]["dev_fraction"] is not None
 
 
 def _metrics(folder: Path) -> dict[str, Any]:

@@ -90,6 +90,12 @@ def test_steps_run_in_order_hand_on_their_checkpoints_and_run_once(recipe, tmp_p
     assert (out / "first" / "config.json").stat().st_mtime_ns == stamp
     assert json.loads((out / "summary.json").read_text())["results"] == summary["results"]
 
+    # What a finished run has read must still be there as it was.
+    train = (tmp_path / "train.csv").read_bytes()
+    (tmp_path / "train.csv").write_bytes(train + b"\na red cat,a blue cat,3.0")
+    assert "first: a finished run of other data; changed since: " in _run(file, "--out", out).stderr
+    (tmp_path / "train.csv").write_bytes(train)
+
     # A run that was finished, but not yet recorded, is found finished; one of another configuration is not.
     (out / "steps" / "first.json").unlink()
     assert _run(file, "--out", out).exit_code == 0

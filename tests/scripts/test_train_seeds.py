@@ -1,6 +1,7 @@
 """Several seeds by one command: a run each, one summary."""
 
 import json
+import re
 import statistics
 
 import pytest
@@ -80,6 +81,21 @@ def test_a_finished_seed_of_another_configuration_is_refused(toml, tmp_path):
     assert "seed-0: a finished run of another configuration" in other.stderr
     assert "[training] epochs: the run was started with 2, got 3" in other.stderr
     assert _run("--config", toml, "--out", out, "--seeds", "0", *TINY, "--threads", 1).exit_code == 0
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write("\na red cat,a blue cat,3.0")
+    changed = _run("--config", toml, "--out", out, "--seeds", "0", *TINY)
+    assert changed.exit_code == 1
+    assert f"seed-0: a finished run of other data; changed since: {tmp_path / 'train.csv'}; choose" in changed.stderr
+
+
+def test_the_summary_says_that_each_seed_has_a_dev_of_its_own(toml, tmp_path):
+    toml.write_text(re.sub(r"(?m)^dev = .*$", "dev_fraction = 0.3", toml.read_text()))
+    short = [*TINY, "--set", "training.epochs=1"]
+    assert _run("--config", toml, "--out", tmp_path / "one", "--seeds", "0", *short).exit_code == 0
+    assert "differs_by_seed" not in json.loads((tmp_path / "one" / "summary.json").read_text())["dev"]
+    result = _run("--config", toml, "--out", tmp_path / "two", "--seeds", "0,1", *short)
+    assert json.loads((tmp_path / "two" / "summary.json").read_text())["dev"]["differs_by_seed"] is True
+    assert "as dev for each seed" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(
