@@ -15,6 +15,7 @@ from torch import Tensor
 
 from simlstm.models.checkpoint import Checkpoint, read_checkpoint
 from simlstm.models.config import DROPOUTS, ModelConfig
+from simlstm.models.shipped import checkpoint_folder
 from simlstm.models.siamese import SiameseModel
 from simlstm.text.token_table import read_token_table
 from simlstm.text.tokenizer import Tokenizer
@@ -61,7 +62,7 @@ def build_start(config: TrainingConfig, data: RunData) -> Start:
         ConfigError: For settings that contradict each other or the data.
     """
     if config.training.initial_checkpoint is not None:
-        return _start_from_checkpoint(config, data, Path(config.training.initial_checkpoint))
+        return _start_from_checkpoint(config, data, checkpoint_folder(config.training.initial_checkpoint))
     tokenizer, table, notes = _tokenizer_and_table(config, data)
     settings = config.model.model_dump(exclude={"classes"}) | _head_without_labels(config, data)
     if table is not None:

@@ -329,7 +329,8 @@ class TrainingSection(Section):
         metric: The dev metric that decides; ``auto`` is Spearman for graded data, ROC AUC for 0/1 labels. The
             optimistic ones are measured at dev's own best threshold.
         save_every: Steps between two savings of the resumable state (it is also saved at every evaluation).
-        initial_checkpoint: A checkpoint folder whose tokenizer and weights are the start (fine-tuning).
+        initial_checkpoint: A checkpoint folder, or the name of a shipped one, whose tokenizer and weights are the start
+            (fine-tuning).
         device: ``auto`` (CUDA when there is one), ``cpu``, ``cuda`` or ``cuda:1``; under torchrun ``auto`` and ``cuda``
             give each process a GPU of its own.
         threads: Threads of one CPU operation; absent, torch's own choice.

@@ -5,6 +5,7 @@ import safetensors.torch
 import torch
 
 from simlstm.models.checkpoint import read_checkpoint
+from simlstm.models.similarity import SimilarityModel
 from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.build import build_start
 from simlstm.training.config_file import ConfigError, load_config
@@ -235,3 +236,13 @@ class TestRunData:
         source = {"path": str(graded[0]), "format": "stsc"}
         with pytest.raises(ConfigError, match=r"\[data\] .*train.csv: format: 'stsc' came"):
             read_run_data(tiny(([source], graded[1])))
+
+
+def test_training_goes_on_from_a_shipped_checkpoint_by_its_name(graded, tiny_settings):
+    own = {key: value for key, value in tiny_settings.items() if key.split(".")[0] not in {"model", "embedding"}}
+    flags = {"data.train": [str(graded[0])], "data.dev": str(graded[1]), **own, "training.initial_checkpoint": "en"}
+    start = build_start(config := load_config(flags=flags), read_run_data(config))
+    shipped = SimilarityModel.from_pretrained("en", device="cpu")
+    assert start.notes["initial_checkpoint"] == "en"
+    assert start.tokenizer.vocabulary_size == shipped.tokenizer.vocabulary_size
+    assert torch.equal(start.model.encoder.embedding.weight, shipped.model.encoder.embedding.weight)
