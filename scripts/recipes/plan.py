@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from simlstm.training.config import Section
+from simlstm.training.section import Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 _PLACEHOLDER = re.compile(r"\{([a-z0-9_-]+)\}")

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from simlstm.training.config import SourceConfig, TrainingConfig
+from simlstm.training.config import TrainingConfig
+from simlstm.training.data_config import SourceConfig
 from simlstm.training.run_data import source_path
 
 

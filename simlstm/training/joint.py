@@ -9,8 +9,9 @@ from torch.nn.utils.rnn import PackedSequence
 from simlstm.models.config import ModelConfig
 from simlstm.models.heads import build_head
 from simlstm.models.siamese import PairOutput, SiameseModel
-from simlstm.training.config import MAIN_HEAD, DataConfig, TrainingConfig
+from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
+from simlstm.training.data_config import MAIN_HEAD, DataConfig
 from simlstm.training.objective import THROUGH_HEAD, Head, Kind, Objective
 
 

@@ -13,8 +13,9 @@ from simlstm.data.pairs import PairData
 from simlstm.data.sameness import normal_pairs
 from simlstm.data.sentences import SentenceData, read_sentences, read_translations
 from simlstm.training.augmentation import read_synonyms
-from simlstm.training.config import SourceConfig, TrainingConfig
+from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError
+from simlstm.training.data_config import SourceConfig
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,9 @@ import tomllib
 
 import pytest
 
-from simlstm.training.config import LOSS_NAMES, LossWeights, TrainingConfig
+from simlstm.training.config import TrainingConfig
 from simlstm.training.config_file import ConfigError, load_config, parse_override
+from simlstm.training.data_config import LOSS_NAMES, LossWeights
 from tests.conftest import REPOSITORY
 
 MINIMAL = ["data.train=demo:train", "data.dev=demo:dev"]

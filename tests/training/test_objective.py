@@ -5,8 +5,9 @@ import torch
 
 from simlstm.models.siamese import PairOutput
 from simlstm.training import losses
-from simlstm.training.config import LossConfig, LossWeights
+from simlstm.training.config import LossConfig
 from simlstm.training.config_file import ConfigError
+from simlstm.training.data_config import LossWeights
 from simlstm.training.objective import Objective
 
 
