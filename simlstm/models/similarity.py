@@ -1,8 +1,7 @@
 """SimilarityModel: texts in, vectors, scores and probabilities out."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
@@ -18,6 +17,7 @@ from simlstm.models.cosine import cosine_matrix, cosine_pairs
 from simlstm.models.device import usable_device
 from simlstm.models.explaining import explain_pair
 from simlstm.models.explanation import Explanation
+from simlstm.models.facts import ModelFacts
 from simlstm.models.freezing import FreshEncoder, Watch
 from simlstm.models.inference import encode_texts, encode_tokens, score_embeddings
 from simlstm.models.inputs import Embeddings, checked_texts, embedding_matrix
@@ -25,12 +25,11 @@ from simlstm.models.normalization import normalize_rows
 from simlstm.models.shipped import checkpoint_folder
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.storage import Storage
-from simlstm.models.weights import dump_weights
 from simlstm.rnn.frozen import Precision, default_precision
 from simlstm.text.tokenizer import Tokenization, Tokenizer
 
 
-class SimilarityModel:
+class SimilarityModel(ModelFacts):
     """A Siamese model with its tokenizer: what is loaded, used, served and saved.
 
     Computes in evaluation mode, whatever mode the model is in. One thread may use it at a time. What came from
@@ -160,51 +159,6 @@ class SimilarityModel:
         """The pair model, trainable. Who reads it may change it: from then on every call compares, see ``freeze``."""
         self._watch.watched = True
         return self._model
-
-    @property
-    def dtype(self) -> str:
-        """Arithmetic of the encoder: what was asked for, or that of its weights where these are not float32."""
-        weights = self._model.encoder.embedding.weight.dtype
-        return self._precision if weights == torch.float32 else str(weights).removeprefix("torch.")
-
-    @property
-    def backend(self) -> str:
-        """What computes embeddings: "native", "cuda" or "torch" for a frozen encoder, "live" for the trainable one."""
-        return "live" if self._fresh is None else self._fresh.backend(self._model.encoder)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        return self._model.encoder.embedding.weight.device
-
-    @property
-    def embedding_size(self) -> int:
-        """Width D of an embedding."""
-        return self._model.encoder.output_size
-
-    @property
-    def max_tokens(self) -> int:
-        """Longest sentence in tokens; what is beyond it is cut."""
-        return self.config.max_tokens
-
-    @property
-    def is_graded(self) -> bool:
-        """Whether it was trained on graded similarities, not on 0/1 labels."""
-        return self.config.kind == "graded"
-
-    @property
-    def threshold(self) -> float | None:
-        """The score at and above which a pair is a match; None without a calibration."""
-        return self.calibration.threshold if self.calibration else None
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the float32 weights, in hexadecimal, as they are when it is first asked for.
-
-        It names what computes: rounded to a storage, weights are others, and have another one; the same weights have
-        the same one, whatever they were loaded from.
-        """
-        return hashlib.sha256(dump_weights(self._model.state_dict())).hexdigest()
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokenization]:
         """Cut texts into tokens, at most ``max_tokens`` each, and say where they stand and what was cut.
