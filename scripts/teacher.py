@@ -36,7 +36,10 @@ _OWN = {
 def main(
     context: typer.Context,
     action: Annotated[Action, typer.Argument(help=_ACTION)],
-    model: Annotated[str, typer.Option(help="tune: a transformer's folder. label: that, or a checkpoint.")],
+    model: Annotated[
+        list[str],
+        typer.Option(help="tune: a transformer's folder. label: that, or a checkpoint; repeated, their mean counts."),
+    ],
     out: Annotated[Path, typer.Option(help="tune: folder of the teacher. label: file. It must not exist.")],
     kind: Annotated[Kind, typer.Option(help="tune: a vector for each sentence, or both at once.")] = Kind.encoder,
     train: Annotated[list[str] | None, typer.Option(help="tune: scored pairs; may be repeated.")] = None,
@@ -70,8 +73,10 @@ def main(
         _refuse_other_options(context, action)
         place = usable_device(device)
         if action is Action.tune:
+            if len(model) > 1:
+                raise ValueError(f"tune: {len(model)} --model came; allowed: one")
             done = tune_teacher(
-                Path(model),
+                Path(model[0]),
                 out,
                 kind=kind,
                 train=train or (),
@@ -88,7 +93,7 @@ def main(
             if source is None:
                 raise ValueError("label needs --input")
             done = label_file(
-                checkpoint_folder(model),
+                [checkpoint_folder(name) for name in model],
                 source,
                 out,
                 format=format,

@@ -1,22 +1,46 @@
 """``simlstm teacher label``: from pairs to silver scores."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from scripts.teaching.judges import open_judge
-from scripts.teaching.labelling import check_finite, label_pairs, write_labels
+from scripts.teaching.judges import Judge, open_judge
+from scripts.teaching.labelling import check_finite, label_pairs, partial_file, write_labels
 from scripts.teaching.outputs import check_target
 from scripts.teaching.ranges import match_range
 from simlstm.data.formats import read_pairs
+from simlstm.data.pairs import PairData
 from simlstm.training.provenance import command_line, describe_data, describe_software
 
 
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Gold scores whose scale the silver ones take; ``calibrate``: the judges read their pairs, too."""
+
+    gold: PairData
+    calibrate: bool
+
+    def moved(self, scores: NDArray[np.float32], judge: Judge) -> NDArray[np.float64]:
+        """Bring one judge's scores to the scale of the gold ones, rank by rank: [P] to [P]."""
+        reference = scores
+        if self.calibrate:
+            reference = judge.score(self.gold.sentences1, self.gold.sentences2).float().numpy()
+            check_finite(reference, self.gold.name)
+        return match_range(scores, reference, self.gold.scaled_targets())
+
+    def describe(self) -> dict[str, Any]:
+        return {"calibrate" if self.calibrate else "like": describe_data([self.gold])[0]}
+
+
 def label_file(
-    folder: Path,
+    folders: Sequence[Path],
     source: str,
     out: Path,
     *,
@@ -33,8 +57,11 @@ def label_file(
 ) -> str:
     """Score the pairs of a file, and write them as graded pairs.
 
+    The score of several judges is the mean of theirs, each first brought to one scale: judges that err in different
+    ways are right together more often (Hansen and Salamon 1990).
+
     Args:
-        folder: Of the judge, see `open_judge`.
+        folders: Of the judges, see `open_judge`.
         source: Pairs of any format; their own targets are not looked at.
         out: A file that must not exist; its extension says how it is written.
         format: Of all files.
@@ -56,19 +83,11 @@ def label_file(
     """
     if like is not None and calibrate is not None:
         raise ValueError("like, calibrate: both came; allowed: one of them")
+    if len(folders) > 1 and like is None and calibrate is None:
+        raise ValueError(f"{len(folders)} models came, each with a scale of its own; needed: like or calibrate")
     check_target(out)
     pairs = read_pairs(source, format=format)
-    gold = read_pairs(like or calibrate or "", format=format) if like or calibrate else None
-    if gold is not None and gold.kind != "graded":
-        raise ValueError(f"{gold.name}: {gold.kind} targets came; allowed: graded scores")
-    judge = open_judge(
-        folder,
-        device=device,
-        max_tokens=max_tokens,
-        batch_size=batch_size,
-        bfloat16=bfloat16,
-        both_orders=both_orders,
-    )
+    scale = _read_range(like, calibrate, format)
     settings = {
         "batch_size": batch_size,
         "max_tokens": max_tokens,
@@ -76,32 +95,50 @@ def label_file(
         "both_orders": both_orders,
         "device": device.type,
     }
-    judged = {key: judge.description[key] for key in ("kind", "files_sha256")}
+    partials = [partial_file(out, number) for number in range(len(folders))]
+    total, described = np.zeros(len(pairs)), []
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(pairs))
-        scores = label_pairs(
-            judge.score,
-            pairs,
-            out,
-            identity={"judge": judged, "data": pairs.sha256, **settings},
-            chunk_size=chunk_size,
-            advance=lambda rows: progress.advance(task, rows),
-        )
-    final = scores.astype("float64")
-    if gold is not None:
-        reference = scores
-        if calibrate is not None:
-            reference = judge.score(gold.sentences1, gold.sentences2).float().numpy()
-            check_finite(reference, gold.name)
-        final = match_range(final, reference, gold.scaled_targets())
+        task = progress.add_task("", total=len(pairs) * len(folders))
+        for folder, partial in zip(folders, partials, strict=True):
+            judge = open_judge(
+                folder,
+                device=device,
+                max_tokens=max_tokens,
+                batch_size=batch_size,
+                bfloat16=bfloat16,
+                both_orders=both_orders,
+            )
+            judged = {key: judge.description[key] for key in ("kind", "files_sha256")}
+            scores = label_pairs(
+                judge.score,
+                pairs,
+                partial,
+                identity={"judge": judged, "data": pairs.sha256, **settings},
+                chunk_size=chunk_size,
+                advance=lambda rows: progress.advance(task, rows),
+            )
+            total += scores if scale is None else scale.moved(scores, judge)
+            described.append(judge.description)
+    final = total / len(folders)
     record: dict[str, Any] = {
-        "judge": judge.description,
+        "judges": described,
         "data": describe_data([pairs]),
         "settings": settings,
-        "range": None if gold is None else {"like" if like else "calibrate": describe_data([gold])[0]},
+        "range": None if scale is None else scale.describe(),
         "command": command_line(),
         **describe_software(device),
     }
     write_labels(pairs, final, out, source=name, record=record)
+    for partial in partials:
+        partial.unlink(missing_ok=True)
     return f"{out}: {len(pairs):,} pairs, mean score {final.clip(0, 1).mean():.3f}"
+
+
+def _read_range(like: str | None, calibrate: str | None, format: str) -> _Range | None:
+    if (source := like or calibrate) is None:
+        return None
+    gold = read_pairs(source, format=format)
+    if gold.kind != "graded":
+        raise ValueError(f"{gold.name}: {gold.kind} targets came; allowed: graded scores")
+    return _Range(gold, calibrate=calibrate is not None)

@@ -22,18 +22,18 @@ DIGITS = 6
 def label_pairs(
     score: Score,
     pairs: PairData,
-    out: Path,
+    path: Path,
     *,
     identity: Mapping[str, Any],
     chunk_size: int,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> NDArray[np.float32]:
-    """Score all pairs; scores that an interrupted call has left in ``OUT.partial`` are taken from there.
+    """Score all pairs; scores that an interrupted call has left in the partial file are taken from there.
 
     Args:
         score: The judge's.
         pairs: What is scored.
-        out: Names the partial file, which stays until `write_labels` has written.
+        path: The partial file; it stays, the caller removes it when the labels are written.
         identity: What the scores depend on; JSON.
         chunk_size: Pairs between two writings.
         advance: Called with the number of pairs of each chunk.
@@ -45,7 +45,6 @@ def label_pairs(
         ValueError: The partial file has another identity, or a score is no finite number.
     """
     header = json.dumps({**identity, "pairs": len(pairs), "chunk_size": chunk_size}, sort_keys=True)
-    path = partial_file(out)
     chunks: list[NDArray[np.float32]] = []
     with path.open("a+b") as file:
         done = _resume(file, header, path)
@@ -81,9 +80,9 @@ def check_finite(scores: NDArray[np.float32], name: str, *, before: int = 0) -> 
         raise ValueError(f"{name}, row {before + row + 1}: the judge's score is {scores[row]}; allowed: finite numbers")
 
 
-def partial_file(out: Path) -> Path:
-    """Return where the scores are while they are made."""
-    return out.with_name(f"{out.name}.partial")
+def partial_file(out: Path, number: int) -> Path:
+    """Return where the scores of one judge are while they are made, judges being counted from 0."""
+    return out.with_name(f"{out.name}.partial{number or ''}")
 
 
 def write_labels(
@@ -107,7 +106,6 @@ def write_labels(
         while chunk := [row for _, row in zip(range(8192), rows, strict=False)]:
             writer.write(chunk)
         write_record(out, record)  # the data take their place last: what stands there is whole
-    partial_file(out).unlink(missing_ok=True)
 
 
 def _rows(pairs: PairData, scores: NDArray[np.float64], source: str | None) -> Iterator[tuple[int, Row]]:

@@ -40,9 +40,9 @@ def test_a_checkpoints_labels_are_its_scores_as_graded_pairs(source, tmp_path):
     expected = SimilarityModel.from_pretrained(checkpoint).score(pairs.sentences1, pairs.sentences2)
     np.testing.assert_allclose(silver.targets, expected.clip(0, 1), atol=1e-5)
     record = read_record(tmp_path / "silver.tsv.json")
-    assert record["judge"]["kind"] == "checkpoint"
+    assert [judge["kind"] for judge in record["judges"]] == ["checkpoint"]
     assert record["data"][0]["sha256"] == pairs.sha256
-    assert not partial_file(tmp_path / "silver.tsv").exists()
+    assert not partial_file(tmp_path / "silver.tsv", 0).exists()
 
 
 def test_an_encoders_labels_are_cosines_and_a_cross_encoders_probabilities(source, tmp_path):
@@ -83,12 +83,12 @@ def test_an_interrupted_labelling_goes_on_with_whole_chunks(source, tmp_path):
             raise KeyboardInterrupt
         return score(first, second)
 
-    out, arguments = tmp_path / "silver.tsv", {"identity": {"model": 1}, "chunk_size": 8}
+    out, arguments = partial_file(tmp_path / "silver.tsv", 0), {"identity": {"model": 1}, "chunk_size": 8}
     whole = label_pairs(score, pairs, tmp_path / "other.tsv", **arguments)
     calls.clear()
     with pytest.raises(KeyboardInterrupt):
         label_pairs(dies, pairs, out, **arguments)
-    with partial_file(out).open("a") as file:
+    with out.open("a") as file:
         file.write("0.25\n0.1")  # a chunk that was cut short, and a line
     calls.clear()
     advanced = []
@@ -96,7 +96,7 @@ def test_an_interrupted_labelling_goes_on_with_whole_chunks(source, tmp_path):
     assert sum(calls) == len(pairs) - 16
     assert sum(advanced) == len(pairs)
     np.testing.assert_array_equal(resumed, whole)
-    assert partial_file(out).read_bytes() == partial_file(tmp_path / "other.tsv").read_bytes()
+    assert out.read_bytes() == (tmp_path / "other.tsv").read_bytes()
     calls.clear()
     np.testing.assert_array_equal(label_pairs(score, pairs, out, **arguments), whole)
     assert calls == []
@@ -134,6 +134,33 @@ def test_a_range_is_taken_from_gold_scores_and_keeps_the_order(source, tmp_path,
     assert named["sha256"] == read_pairs(gold).sha256
 
 
+def test_labels_of_several_judges_are_the_mean_on_the_scale_of_gold(source, tmp_path):
+    models = [tiny_checkpoint(tmp_path / "checkpoint"), tiny_transformer(tmp_path / "encoder")]
+    gold = graded_file(tmp_path / "gold.tsv", ADJECTIVES[3:])
+    together = tmp_path / "together.tsv"
+    for out, judges in ((tmp_path / "0.tsv", models[:1]), (tmp_path / "1.tsv", models[1:]), (together, models)):
+        others = [argument for model in judges[1:] for argument in ("--model", model)]
+        result = _label(judges[0], source, out, "--calibrate", gold, *others)
+        assert result.exit_code == 0, result.output
+    first, second, mean = (np.array(read_pairs(tmp_path / f"{name}.tsv").targets) for name in ("0", "1", "together"))
+    assert not np.allclose(first, second)
+    np.testing.assert_allclose(mean, (first + second) / 2, atol=1e-5)
+    described = read_record(tmp_path / "together.tsv.json")["judges"]
+    assert [judge["kind"] for judge in described] == ["checkpoint", "encoder"]
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_several_judges_need_one_scale_and_tuning_takes_one_model(source, tmp_path):
+    checkpoint = tiny_checkpoint(tmp_path / "checkpoint")
+    result = _label(checkpoint, source, tmp_path / "silver.tsv", "--model", checkpoint)
+    assert result.exit_code == 1
+    assert "2 models came, each with a scale of its own; needed: like or calibrate" in result.stderr
+    app = typer.Typer()
+    app.command()(main)
+    command = ["tune", "--model", "a", "--model", "b", "--out", str(tmp_path / "tuned")]
+    assert "tune: 2 --model came; allowed: one" in CliRunner().invoke(app, command).stderr
+
+
 @given(
     st.lists(st.integers(-1000, 1000), min_size=2, unique=True), st.lists(st.integers(0, 5), min_size=2, max_size=40)
 )
@@ -169,7 +196,7 @@ def test_a_score_that_is_no_number_is_refused_with_its_row(source, tmp_path, bad
 
     with pytest.raises(ValueError, match=rf"pairs.tsv, row 11: the judge's score is {bad}; allowed: finite numbers"):
         label_pairs(score, pairs, out, identity={}, chunk_size=8)
-    assert len(partial_file(out).read_text().splitlines()) == 1 + 8, "only what can be used is kept"
+    assert len(out.read_text().splitlines()) == 1 + 8, "only what can be used is kept"
 
 
 def test_a_crash_before_the_data_leaves_nothing_that_the_same_command_refuses(source, tmp_path, monkeypatch):
