@@ -103,8 +103,8 @@ class DataConfig(Section):
     Attributes:
         train: Sources, mixed batch by batch.
         dev: The source that chooses the best checkpoint, stops early, and fits the calibration.
-        dev_fraction: Used without `dev`, with exactly one labelled training source: this share of it is set aside, by
-            the first sentence. No pair of it stays in training; single sentences may, in other pairs.
+        dev_fraction: Used without `dev`: this share of the first labelled training source is set aside, by the first
+            sentence. No pair of it stays in any source; single sentences may, in other pairs.
         root: The folder that relative paths start from; the working directory when absent.
         count_overlap: Further files of pairs, such as test sets: how much of them, and of dev, stands in training is
             printed and recorded. They are used for nothing else, but for `leave_out_overlap`.

@@ -108,12 +108,10 @@ def source_path(config: TrainingConfig, path: str) -> str:
 
 
 def _set_aside(train: list[PairData], config: TrainingConfig) -> tuple[list[PairData], PairData]:
-    """Take dev from the only labelled source, by its first sentence, and its pairs out of every training source."""
+    """Take dev from the first labelled source, by its first sentence, and its pairs out of every training source."""
     labelled = [index for index, data in enumerate(train) if data.kind != "positive"]
-    if len(labelled) != 1 or config.data.dev_fraction is None:
-        raise ConfigError(
-            f"[data] dev_fraction: works with exactly one labelled training source, got {len(labelled)}; give dev"
-        )
+    if not labelled or config.data.dev_fraction is None:
+        raise ConfigError("[data] dev_fraction: needs a labelled training source, and none came; give dev")
     rest, dev = train[labelled[0]].split(config.data.dev_fraction, seed=config.training.seed)
     parts = [rest if index == labelled[0] else data for index, data in enumerate(train)]
     return _without(parts, set(dev.unordered_pairs()), PairData.unordered_pairs), dev

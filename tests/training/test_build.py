@@ -10,7 +10,7 @@ from simlstm.text.tokenizer import Tokenizer
 from simlstm.training.build import build_start
 from simlstm.training.config_file import ConfigError, load_config
 from simlstm.training.run import train
-from simlstm.training.run_data import read_run_data
+from simlstm.training.run_data import read_run_data, read_source
 
 
 def _start(config):
@@ -226,10 +226,22 @@ class TestRunData:
         with pytest.raises(ConfigError, match="holds paraphrases only"):
             read_run_data(tiny((graded[0], paraphrases)))
 
-    def test_a_fraction_needs_one_labelled_source(self, paraphrases, tiny):
+    def test_a_fraction_is_of_the_first_labelled_source_and_leaves_them_all(self, graded, paraphrases, tiny):
+        config = tiny(([paraphrases, str(graded[1]), str(graded[0]), str(graded[1])], "x"))
+        section = config.data.model_copy(update={"dev": None, "dev_fraction": 0.3})
+        before = read_source(config, config.data.train[1])
+        data = read_run_data(config.model_copy(update={"data": section}))
+        assert data.dev.name == before.name
+        assert len(data.dev) + len(data.train[1]) == len(before)
+        held_out = set(data.dev.unordered_pairs())
+        assert held_out
+        for part in data.train:
+            assert held_out.isdisjoint(part.unordered_pairs())
+
+    def test_a_fraction_needs_a_labelled_source(self, paraphrases, tiny):
         config = tiny(([paraphrases], "x"))
         data = config.data.model_copy(update={"dev": None, "dev_fraction": 0.3})
-        with pytest.raises(ConfigError, match="exactly one labelled training source, got 0"):
+        with pytest.raises(ConfigError, match="needs a labelled training source"):
             read_run_data(config.model_copy(update={"data": data}))
 
     def test_arguments_that_contradict_each_other_are_the_configurations_fault(self, graded, tiny):
