@@ -167,6 +167,9 @@ class TrainingSection(Section):
         averaged_checkpoints: The weights of this many best evaluations are averaged at the end (Izmailov et al. 2018,
             with the best in place of the last), and are the result where dev says that they are better; 1 takes the
             best alone.
+        initial_share: The share of `initial_checkpoint` in the encoder's weights at the end; the trained ones have the
+            rest (Wortsman et al. 2022). Small sets make a model forget what they do not hold. The mixture is the result
+            where dev says that it is better; 0 leaves the trained weights as they are.
         precision: Of the forward pass's products. ``float32`` is full float32, on CUDA too; ``tf32`` (CUDA) cuts its
             mantissas to 10 bits; ``bf16`` and ``fp16`` (CUDA, with scaled losses) autocast. Weights, scores and losses
             are float32 in each of them.
@@ -188,6 +191,7 @@ class TrainingSection(Section):
     ema_decay: Probability = 0.995
     ema_every: Count = 1
     averaged_checkpoints: Annotated[int, Field(ge=1, le=100)] = 1
+    initial_share: Probability = 0.0
     precision: PrecisionName = "float32"
     evaluations_per_epoch: Count = 1
     patience: Count | None = None
@@ -204,6 +208,12 @@ class TrainingSection(Section):
     def _average_of_something(self) -> Self:
         if self.ema_decay == 0 and self.set_among("ema_every"):
             raise ValueError("ema_every would have no effect with ema_decay = 0; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _share_of_something(self) -> Self:
+        if self.initial_share and self.initial_checkpoint is None:
+            raise ValueError("initial_share needs initial_checkpoint, the weights that it is a share of; give both")
         return self
 
 

@@ -55,21 +55,29 @@ def finish_run(
         trainer.result.load_state_dict(weights)
         return SimilarityModel(trainer.result, start.tokenizer, config=start.config, name=folder.path.resolve().name)
 
-    best = folder.state.load_best(progress.best_step)
-    model = with_weights(best)
+    weights = folder.state.load_best(progress.best_step)
     # Measured before there is a threshold: at one fitted on dev, dev would flatter.
-    measured = dict(evaluate(model, dev))
-    averaged = None
-    if len(progress.kept) > 1:
-        model = with_weights(mean_of([folder.state.load_best(int(step)) for step in progress.kept]))
-        of_mean = dict(evaluate(model, dev))
-        value, best_value = of_mean[trainer.metric], measured[trainer.metric]
-        is_better = value < best_value if trainer.metric in LOWER_IS_BETTER else value > best_value
-        averaged = {"steps": sorted(map(int, progress.kept)), "mean": value, "best": best_value, "taken": is_better}
+    measured = dict(evaluate(with_weights(weights), dev))
+    compared: dict[str, dict[str, Any]] = {}
+
+    def offer(other: dict[str, Tensor]) -> tuple[float, float, bool]:
+        """Take other weights where dev says that they are better; return their value, the one before, and which."""
+        nonlocal weights, measured
+        of_other = dict(evaluate(with_weights(other), dev))
+        value, before = of_other[trainer.metric], measured[trainer.metric]
+        is_better = value < before if trainer.metric in LOWER_IS_BETTER else value > before
         if is_better:
-            measured = of_mean
-        else:
-            model = with_weights(best)
+            weights, measured = other, of_other
+        return value, before, is_better
+
+    if len(progress.kept) > 1:
+        value, before, taken = offer(mean_of([folder.state.load_best(int(step)) for step in progress.kept]))
+        steps = sorted(map(int, progress.kept))
+        compared["averaged_checkpoints"] = {"steps": steps, "mean": value, "best": before, "taken": taken}
+    if share := trainer.config.training.initial_share:
+        value, before, taken = offer(blended(weights, folder.state.load_best(0), share))
+        compared["initial_share"] = {"share": share, "with": value, "without": before, "taken": taken}
+    model = with_weights(weights)
     metrics: dict[str, Any] = {
         "dev": {**describe_data([dev])[0], **measured},
         "selected_by": trainer.metric,
@@ -82,8 +90,7 @@ def finish_run(
         "train_seconds": progress.train_seconds,
         "wall_seconds": progress.wall_seconds,
     }
-    if averaged is not None:
-        metrics["averaged_checkpoints"] = averaged
+    metrics |= compared
     if overlap:
         metrics["overlap"] = dict(overlap)
     if calibrate is not None:
@@ -121,3 +128,19 @@ def mean_of(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
             total += state[name]
         mean[name] = (total / len(states)).to(first.dtype)
     return mean
+
+
+def blended(trained: Mapping[str, Tensor], initial: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Return the trained weights with a share of the initial ones in those of the encoder; a head is as trained.
+
+    Args:
+        trained: The state_dict of a pair model.
+        initial: Of the same model before training.
+        share: Of the initial weights, from 0 to 1.
+    """
+    return {
+        name: tensor.lerp(initial[name], share)
+        if tensor.is_floating_point() and name.startswith("encoder.")
+        else tensor
+        for name, tensor in trained.items()
+    }

@@ -116,6 +116,8 @@ def train(
                 display=display if display is not None and processes.leads else Display(),
             )
             if saved is None:
+                if config.training.initial_share:
+                    processes.lead(lambda: folder.state.save_best(0, trainer.result.state_dict()))
                 trainer.save()
             else:
                 trainer.resume(*saved)

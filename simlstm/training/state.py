@@ -111,7 +111,7 @@ class StateFolder:
         _sync(partial)
         partial.rename(final)
         _sync(self.folder)
-        best = {progress.best_step or 0, *map(int, progress.kept)}
+        best = {0, progress.best_step or 0, *map(int, progress.kept)}
         self._remove_all_but("run.json", "tokenizer.json", final.name, *(self._best(step).name for step in best))
 
     def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
