@@ -78,7 +78,13 @@ def main(
             batch_size=batch_size,
         )
         error = calibration_error(
-            loaded, pairs, method=method.value, positive_from=positive_from, folds=folds, batch_size=batch_size
+            loaded,
+            pairs,
+            method=method.value,
+            positive_from=positive_from,
+            threshold_metric=threshold_metric.value,
+            folds=folds,
+            batch_size=batch_size,
         )
         if not dry_run:
             stored = read_checkpoint(folder)
@@ -104,6 +110,7 @@ def main(
         f"expected calibration error, {folds} folds, {error['bins']} bins: {error['equal_mass']:.4f} of equal mass, "
         f"{error['equal_width']:.4f} of equal width"
     )
+    print(f"at the other folds' threshold: accuracy {error['accuracy']:.4f}, F1 {error['f1']:.4f}")
 
 
 if __name__ == "__main__":

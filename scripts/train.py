@@ -132,7 +132,7 @@ def _train(
     settings = experiment.calibration
     if settings.method != "none":
         fit = partial(calibrate_model, **settings.model_dump())
-        error = partial(calibration_error, method=settings.method, positive_from=settings.positive_from)
+        error = partial(calibration_error, **settings.model_dump())
     return train(
         experiment,
         out,

@@ -31,7 +31,8 @@ def fit_calibration(
         targets: [P] gold values scaled to [0, 1].
         fitted_on: Which data these are.
         method: ``platt`` is a logistic curve with Platt's smoothed targets (Platt 1999, section 2.2), which stay
-            finite where the classes are separable; ``isotonic`` needs many points.
+            finite where the classes are separable; ``isotonic`` needs many points, and has the same targets, so that no
+            probability is 0 or 1.
         threshold_metric: What the threshold makes largest.
         positive_from: The target from which a pair counts as positive; 0/1 labels are the same for every value.
 
@@ -79,9 +80,7 @@ def fit_curve(
 
 def _platt(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> PlattParameters:
     """Fit slope and intercept of a logistic curve, by scikit-learn."""
-    positives = labels.sum()
-    negatives = len(labels) - positives
-    target = np.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    target = _soft(labels)
     # A soft target is the same row twice, as a positive and as a negative, with weights. The scores are brought to
     # mean 0 and deviation 1 first, so that the solver's tolerance means the same for every head.
     center, spread = scores.mean(), scores.std() or 1.0
@@ -97,9 +96,16 @@ def _platt(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> PlattPar
 
 
 def _isotonic(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> IsotonicParameters:
-    """Fit a curve that never falls, by scikit-learn (Zadrozny and Elkan 2002)."""
-    regression = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, labels)
+    """Fit a curve that never falls, by scikit-learn (Zadrozny and Elkan 2002); no pair is certain of its class."""
+    regression = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(scores, _soft(labels))
     return IsotonicParameters(
         scores=tuple(regression.X_thresholds_.tolist()),
         probabilities=tuple(np.maximum.accumulate(np.clip(regression.y_thresholds_, 0, 1)).tolist()),
     )
+
+
+def _soft(labels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Platt's targets: each class as sure as its number of pairs, [P], makes one."""
+    positives = float(labels.sum())
+    sure = np.array([1 / (len(labels) - positives + 2), (positives + 1) / (positives + 2)])
+    return sure[labels.astype(np.int64)]

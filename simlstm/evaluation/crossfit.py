@@ -1,13 +1,15 @@
-"""The expected calibration error on pairs that the calibration was not fitted on, by folds of one data set."""
+"""What a calibration is worth on pairs that it was not fitted on, by folds of one data set."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import f1_score
 
 from simlstm.evaluation.calibration import fit_curve
 from simlstm.evaluation.reliability import expected_calibration_error
+from simlstm.evaluation.thresholds import ThresholdMetric, fit_threshold
 from simlstm.models.calibration import Calibration, FittedOn
 
 BINS = 10
@@ -16,7 +18,7 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class CrossFittedError:
-    """How far probabilities are off, each told by a curve that was fitted on the other folds.
+    """How far probabilities and decisions are off, each told by what was fitted on the other folds.
 
     Attributes:
         method: Of the curves.
@@ -25,6 +27,8 @@ class CrossFittedError:
         pairs: All of them, each told once.
         equal_width: Expected calibration error over bins of equal width (Naeini et al. 2015).
         equal_mass: The same over bins of as many pairs each (Nguyen and O'Connor 2015), which leaves no bin to a few.
+        accuracy: The share of right decisions.
+        f1: Of the decisions; 0 when no pair is a true positive.
     """
 
     method: str
@@ -33,6 +37,8 @@ class CrossFittedError:
     pairs: int
     equal_width: float
     equal_mass: float
+    accuracy: float
+    f1: float
 
 
 def cross_fitted_error(
@@ -41,6 +47,7 @@ def cross_fitted_error(
     *,
     method: Literal["platt", "isotonic"] = "platt",
     positive_from: float = 0.5,
+    threshold_metric: ThresholdMetric = "accuracy",
     folds: int = 5,
     bins: int = BINS,
 ) -> CrossFittedError | None:
@@ -53,6 +60,7 @@ def cross_fitted_error(
         targets: [P] gold values scaled to [0, 1].
         method: As in `fit_calibration`.
         positive_from: The target from which a pair counts as positive.
+        threshold_metric: What the thresholds make largest.
         folds: 2 and more.
         bins: Of the error.
 
@@ -71,18 +79,19 @@ def cross_fitted_error(
     labels = (gold >= positive_from).astype(np.float64)
     if min(labels.sum(), len(labels) - labels.sum()) < folds:
         return None
-    told = np.empty(len(values))
+    told, decided = np.empty(len(values)), np.empty(len(values), dtype=bool)
     fold_of = _folds(labels, folds)
     for fold in range(folds):
         held_out = fold_of == fold
-        curve = Calibration(
+        calibration = Calibration(
             method=method,
             parameters=fit_curve(values[~held_out], labels[~held_out], method),
-            threshold=0.0,  # only probabilities are asked for
-            threshold_metric="accuracy",
+            threshold=fit_threshold(values[~held_out], labels[~held_out], threshold_metric).value,
+            threshold_metric=threshold_metric,
             fitted_on=FittedOn(name="other folds", rows=int((~held_out).sum()), sha256=""),
         )
-        told[held_out] = curve.probability(values[held_out])
+        told[held_out] = calibration.probability(values[held_out])
+        decided[held_out] = values[held_out] >= calibration.threshold
     return CrossFittedError(
         method=method,
         folds=folds,
@@ -90,6 +99,8 @@ def cross_fitted_error(
         pairs=len(values),
         equal_width=expected_calibration_error(told, labels, bins=bins),
         equal_mass=equal_mass_error(told, labels, bins=bins),
+        accuracy=float((decided == labels).mean()),
+        f1=float(f1_score(labels, decided, zero_division=0.0)),
     )
 
 

@@ -82,14 +82,22 @@ def calibration_error(
     *,
     method: Literal["platt", "isotonic"] = "platt",
     positive_from: float = 0.5,
+    threshold_metric: ThresholdMetric = "accuracy",
     folds: int = 5,
     batch_size: int = 256,
 ) -> dict[str, Any] | None:
-    """Measure how far probabilities are off on pairs that their curve was not fitted on; see `cross_fitted_error`.
+    """Measure probabilities and decisions on pairs that they were not fitted on; see `cross_fitted_error`.
 
     Returns:
         The fields of `CrossFittedError`; None when a class has too few pairs to share out.
     """
     scores, _ = score_pairs(model, data, batch_size=batch_size)
-    error = cross_fitted_error(scores, data.scaled_targets(), method=method, positive_from=positive_from, folds=folds)
+    error = cross_fitted_error(
+        scores,
+        data.scaled_targets(),
+        method=method,
+        positive_from=positive_from,
+        threshold_metric=threshold_metric,
+        folds=folds,
+    )
     return None if error is None else asdict(error)

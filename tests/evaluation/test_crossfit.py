@@ -5,6 +5,7 @@ import pytest
 
 from simlstm.evaluation.calibration import fit_curve
 from simlstm.evaluation.crossfit import cross_fitted_error, equal_mass_error
+from simlstm.evaluation.thresholds import fit_threshold
 
 
 def _drawn(count, seed=0, slope=4.0):
@@ -26,6 +27,28 @@ def test_pairs_of_one_probability_share_a_bin():
     promised = np.full(10, 0.5)
     labels = np.array([0.0, 1.0] * 5)
     assert equal_mass_error(promised, labels, bins=5) == 0
+
+
+def test_decisions_are_those_of_the_other_folds_threshold():
+    """On 40 pairs of pure chance the best threshold seems to know something, and on others it does not."""
+    flattered, honest = [], []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        scores, labels = generator.normal(size=40), np.tile([0.0, 1.0], 20)
+        flattered.append(fit_threshold(scores, labels).result)
+        honest.append(cross_fitted_error(scores, labels).accuracy)
+    assert np.mean(flattered) > 0.58
+    assert np.mean(honest) == pytest.approx(0.5, abs=0.05)
+
+
+def test_f1_asks_for_its_own_threshold():
+    scores, labels = _drawn(4_000, slope=1.0)
+    rare = np.where(labels == 1, np.random.default_rng(3).random(4_000) < 0.3, 0.0)
+    by_accuracy = cross_fitted_error(scores, rare)
+    by_f1 = cross_fitted_error(scores, rare, threshold_metric="f1")
+    assert by_f1.f1 > by_accuracy.f1 + 0.1
+    assert by_f1.accuracy < by_accuracy.accuracy
+    assert by_accuracy.accuracy == pytest.approx(1 - rare.mean(), abs=0.02)
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
