@@ -1,5 +1,6 @@
 """``simlstm teacher label``: from pairs to silver scores."""
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,16 @@ class _Range:
     gold: PairData
     calibrate: bool
 
-    def moved(self, scores: NDArray[np.float32], judge: Judge) -> NDArray[np.float64]:
-        """Bring one judge's scores to the scale of the gold ones, rank by rank: [P] to [P]."""
-        reference = scores
-        if self.calibrate:
-            reference = judge.score(self.gold.sentences1, self.gold.sentences2).float().numpy()
-            check_finite(reference, self.gold.name)
+    def reference(self, scores: NDArray[np.float32], judge: Judge) -> NDArray[np.float32]:
+        """Return the scores of a judge whose ranks go to the gold ones: of the gold pairs, or those that it gave."""
+        if not self.calibrate:
+            return scores
+        reference = judge.score(self.gold.sentences1, self.gold.sentences2).float().numpy()
+        check_finite(reference, self.gold.name)
+        return reference
+
+    def move(self, scores: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:
+        """Bring scores to the scale of the gold ones, rank by rank: [P] to [P]."""
         return match_range(scores, reference, self.gold.scaled_targets())
 
     def describe(self) -> dict[str, Any]:
@@ -57,8 +62,8 @@ def label_file(
 ) -> str:
     """Score the pairs of a file, and write them as graded pairs.
 
-    The score of several judges is the mean of theirs, each first brought to one scale: judges that err in different
-    ways are right together more often (Hansen and Salamon 1990).
+    The score of several judges is the mean of theirs, each first brought to one scale, and the mean to that scale
+    again: judges that err in different ways are right together more often (Hansen and Salamon 1990).
 
     Args:
         folders: Of the judges, see `open_judge`.
@@ -85,6 +90,10 @@ def label_file(
         raise ValueError("like, calibrate: both came; allowed: one of them")
     if len(folders) > 1 and like is None and calibrate is None:
         raise ValueError(f"{len(folders)} models came, each with a scale of its own; needed: like or calibrate")
+    if missing := [folder for folder in folders if not folder.is_dir()]:
+        raise ValueError(f"{missing[0]}: there is no such folder; allowed: a checkpoint's or a transformer's")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ValueError("a model came twice, and would count twice; name each of them once")
     check_target(out)
     pairs = read_pairs(source, format=format)
     scale = _read_range(like, calibrate, format)
@@ -96,7 +105,8 @@ def label_file(
         "device": device.type,
     }
     partials = [partial_file(out, number) for number in range(len(folders))]
-    total, described = np.zeros(len(pairs)), []
+    means: list[NDArray[np.float64]] = []
+    described: list[dict[str, Any]] = []
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=len(pairs) * len(folders))
@@ -118,9 +128,16 @@ def label_file(
                 chunk_size=chunk_size,
                 advance=lambda rows: progress.advance(task, rows),
             )
-            total += scores if scale is None else scale.moved(scores, judge)
+            given = [scores.astype(np.float64)]
+            if scale is not None:
+                reference = scale.reference(scores, judge)
+                given = [scale.move(each, reference) for each in (scores, reference)]
+            shares = [each / len(folders) for each in given]
+            means = shares if not means else [mean + share for mean, share in zip(means, shares, strict=True)]
             described.append(judge.description)
-    final = total / len(folders)
+            del judge  # before the next one is loaded
+    # The mean of several is narrower than each of them.
+    final = means[0] if scale is None or len(folders) == 1 else scale.move(*means)
     record: dict[str, Any] = {
         "judges": described,
         "data": describe_data([pairs]),
@@ -130,7 +147,7 @@ def label_file(
         **describe_software(device),
     }
     write_labels(pairs, final, out, source=name, record=record)
-    for partial in partials:
+    for partial in out.parent.glob(f"{glob.escape(out.name)}.partial*"):
         partial.unlink(missing_ok=True)
     return f"{out}: {len(pairs):,} pairs, mean score {final.clip(0, 1).mean():.3f}"
 

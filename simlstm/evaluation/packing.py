@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from simlstm.data.pairs import PairData
 from simlstm.evaluation.crossfit import cross_fitted_error
 from simlstm.evaluation.evaluate import evaluate_model, score_pairs
 from simlstm.evaluation.reliability import expected_calibration_error
+from simlstm.evaluation.thresholds import ThresholdMetric
 from simlstm.models.card_facts import CardFacts
 from simlstm.models.checkpoint import Checkpoint, write_checkpoint
 from simlstm.models.similarity import SimilarityModel
@@ -91,8 +92,15 @@ def _measure(model: SimilarityModel, data: PairData) -> dict[str, Any]:
         metrics["expected_calibration_error"] = expected_calibration_error(model.probability_of(scores), labels)
         return metrics
     error = cross_fitted_error(
-        scores, targets, method=calibration.method, positive_from=calibration.positive_from, folds=_FOLDS
+        scores,
+        targets,
+        method=calibration.method,
+        positive_from=calibration.positive_from,
+        threshold_metric=cast(ThresholdMetric, calibration.threshold_metric),
+        folds=_FOLDS,
     )
     if error is not None:
         metrics["expected_calibration_error_cross_fitted"] = error.equal_width
+        if data.kind == "binary":
+            metrics |= {"cross_fitted_accuracy": error.accuracy, "cross_fitted_f1": error.f1}
     return metrics

@@ -1,4 +1,4 @@
-"""The end of a run: the best weights, or the mean of several, measured and written as a checkpoint."""
+"""The end of a run: the best weights, a mean or mixture of them, measured and written as a checkpoint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -98,6 +98,8 @@ def finish_run(
         metrics["calibration_and_threshold_fitted_on"] = model.calibration.fitted_on.model_dump()
         if calibration_error is not None and (error := calibration_error(model, dev)) is not None:
             metrics["calibration_error"] = dict(error)
+            if dev.kind == "binary":  # graded pairs are not decided about
+                metrics["dev"] |= {f"cross_fitted_{name}": error[name] for name in ("accuracy", "f1")}
     model.metrics = metrics
     model.provenance = {
         "command": command_line(),

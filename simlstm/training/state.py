@@ -62,6 +62,8 @@ class Progress:
 class StateFolder:
     """``run.json`` and ``tokenizer.json`` written once; ``step-N/`` for the newest saving; ``best-N.safetensors``.
 
+    ``best-00000000.safetensors`` are the initial weights of a run that keeps a share of them.
+
     A saving appears by renaming a complete folder, and the older one is removed only afterwards, so that at any moment
     the newest complete ``step-N`` and the ``best-M`` that it names are there.
     """

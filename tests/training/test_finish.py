@@ -40,6 +40,14 @@ def test_overlap_and_calibration_error_are_recorded(graded, tiny, tmp_path, capl
     assert "calibration_error.equal_mass" in (tmp_path / "run" / "README.md").read_text()
 
 
+def test_labels_are_decided_about_at_the_threshold_of_other_folds(binary, graded, tiny, tmp_path):
+    metrics = _train(tiny(binary, training__epochs=1), tmp_path / "labels").metrics
+    for name in ("accuracy", "f1"):
+        assert metrics["dev"][f"cross_fitted_{name}"] == metrics["calibration_error"][name]
+    assert metrics["dev"]["cross_fitted_accuracy"] <= metrics["dev"]["optimistic_accuracy"]
+    assert "cross_fitted_accuracy" not in _train(tiny(graded, training__epochs=1), tmp_path / "scores").metrics["dev"]
+
+
 def test_sentences_learned_from_a_teacher_are_counted_too(graded, tiny, tmp_path, caplog):
     text = tmp_path / "text.txt"
     dev = read_pairs(graded[1])
