@@ -116,7 +116,7 @@ def test_a_seed_is_a_result(base, files, tmp_path, kind):
     [
         (["--only", "verbs"], "only: 'verbs' came; the files have: nouns"),
         (["--train", "missing.tsv"], "missing.tsv: no such file"),
-        (["--model", "nowhere"], "nowhere: no transformer in this folder"),
+        (["--model", "another"], "tune: 2 --model came; allowed: one"),
     ],
 )
 def test_mistakes_end_with_one_message_and_no_folder(base, files, tmp_path, arguments, message):
@@ -124,6 +124,13 @@ def test_mistakes_end_with_one_message_and_no_folder(base, files, tmp_path, argu
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
+    assert not (tmp_path / "teacher").exists()
+
+
+def test_a_folder_without_a_transformer_is_named(files, tmp_path):
+    result = _tune("nowhere", *files, tmp_path / "teacher")
+    assert result.exit_code == 1
+    assert "nowhere: no transformer in this folder" in result.stderr
     assert not (tmp_path / "teacher").exists()
 
 
