@@ -1,6 +1,5 @@
 """``simlstm teacher label``: from pairs to silver scores."""
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +146,7 @@ def label_file(
         **describe_software(device),
     }
     write_labels(pairs, final, out, source=name, record=record)
-    for partial in out.parent.glob(f"{glob.escape(out.name)}.partial*"):
+    for partial in partials:
         partial.unlink(missing_ok=True)
     return f"{out}: {len(pairs):,} pairs, mean score {final.clip(0, 1).mean():.3f}"
 

@@ -105,8 +105,7 @@ class DataConfig(Section):
         dev: The source that chooses the best checkpoint, stops early, and fits the calibration.
         dev_fraction: Used without `dev`: this share of the first labelled training source is set aside, by the first
             sentence. No pair of it stays in any source; single sentences may, in other pairs.
-        root: The folder that relative paths start from; the working directory when absent, and for a path that begins
-            with ``./``.
+        root: The folder that relative paths start from; the working directory when absent.
         count_overlap: Further files of pairs, such as test sets: how much of them, and of dev, stands in training is
             printed and recorded. They are used for nothing else, but for `leave_out_overlap`.
         leave_out_overlap: Leave the pairs out of training that stand in dev or in a file of `count_overlap`, in either

@@ -103,8 +103,8 @@ def _read_sentences(config: TrainingConfig, source: SourceConfig) -> SentenceDat
 
 
 def source_path(config: TrainingConfig, path: str) -> str:
-    """Return where a file of the configuration lies: a relative path starts at ``data.root``, unless with ``./``."""
-    return path if config.data.root is None or path.startswith(("demo:", "./")) else str(Path(config.data.root) / path)
+    """Return where a file of the configuration lies: a relative path starts at ``data.root``."""
+    return path if config.data.root is None or path.startswith("demo:") else str(Path(config.data.root) / path)
 
 
 def _set_aside(train: list[PairData], config: TrainingConfig) -> tuple[list[PairData], PairData]:

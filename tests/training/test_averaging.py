@@ -1,6 +1,7 @@
 """The mean of the best evaluations' weights."""
 
 import json
+import signal
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from simlstm.training.finish import mean_of
 from simlstm.training.interruption import Interrupted
 from simlstm.training.state import StateFolder
 from tests.training.metrics_log import logged
+from tests.training.test_resume import StopAfter
 
 MANY = {"training__epochs": 6, "training__ema_decay": 0.0, "training__save_every": 3}
 
@@ -63,26 +65,8 @@ def test_one_checkpoint_is_the_best_alone_and_the_steps_are_the_same(graded, tin
 def test_a_stopped_run_ends_in_the_same_mean(graded, tiny, run, tmp_path):
     config = tiny(graded, **MANY, training__averaged_checkpoints=3)
     run(config, tmp_path / "whole")
-
-    class StopAfter:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def begin(self, *_):
-            pass
-
-        def evaluated(self, *_, **__):
-            pass
-
-        def advance(self, step, **_):
-            if step == 55:
-                raise Interrupted(2, step)
-
     with pytest.raises(Interrupted):
-        run(config, tmp_path / "broken", display=StopAfter())
+        run(config, tmp_path / "broken", display=StopAfter(55, signal.SIGTERM))
     names = {entry.name for entry in (tmp_path / "broken" / "state").glob("best-*")}
     assert len(names) == 3
     run(config, tmp_path / "broken", resume=True)

@@ -214,11 +214,6 @@ class TestRunData:
         config = tiny((graded[0].name, graded[1].name), data__root=str(graded[0].parent))
         assert len(read_run_data(config).train[0]) == 96
 
-    def test_a_path_with_a_dot_starts_where_the_command_does(self, graded, tiny, monkeypatch):
-        monkeypatch.chdir(graded[0].parent)
-        config = tiny((f"./{graded[0].name}", str(graded[1])), data__root="elsewhere")
-        assert len(read_run_data(config).train[0]) == 96
-
     def test_columns_and_range_of_a_file_of_ones_own(self, tiny, graded, tmp_path):
         file = tmp_path / "own.tsv"
         file.write_text("left\tright\tmark\nx y\tx z\t7\np\tq\t2\n")

@@ -1,5 +1,7 @@
 """A share of the initial checkpoint in the weights at the end."""
 
+import signal
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from simlstm.training.finish import blended
 from simlstm.training.interruption import Interrupted
 from simlstm.training.state import StateFolder
 from tests.training.metrics_log import logged
+from tests.training.test_resume import StopAfter
 
 SHORT = {"training__epochs": 3, "training__ema_decay": 0.0, "training__save_every": 3}
 
@@ -70,26 +73,8 @@ def test_a_share_that_dev_likes_is_taken(graded, tiny, run, tmp_path):
 
 def test_a_stopped_run_has_the_initial_weights_still(shared, initial, run, tmp_path):
     run(shared, tmp_path / "whole")
-
-    class StopAfter:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def begin(self, *_):
-            pass
-
-        def evaluated(self, *_, **__):
-            pass
-
-        def advance(self, step, **_):
-            if step == 20:
-                raise Interrupted(2, step)
-
     with pytest.raises(Interrupted):
-        run(shared, tmp_path / "broken", display=StopAfter())
+        run(shared, tmp_path / "broken", display=StopAfter(20, signal.SIGTERM))
     run(shared, tmp_path / "broken", resume=True)
     for name in ("model.safetensors", "calibration.json"):
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
