@@ -109,6 +109,27 @@ def test_no_calibration_error_is_measured_on_what_was_fitted(trained, tmp_path):
     assert packed.metrics["dev"]["expected_calibration_error_cross_fitted"] == expected["equal_width"]
 
 
+def test_labels_that_gave_the_threshold_are_decided_about_by_other_folds(trained, tmp_path):
+    dev = read_pairs("demo:en:dev")
+    labels = tmp_path / "labels.tsv"
+    labels.write_text("".join(
+        f"{a}\t{b}\t{int(target >= 0.5)}\n"
+        for a, b, target in zip(dev.sentences1, dev.sentences2, dev.scaled_targets(), strict=True)
+    ), encoding="utf-8")  # fmt: skip
+    data = read_pairs(labels, format="bq")
+    model = SimilarityModel.from_pretrained(trained, device="cpu")
+    model.calibration = calibrate_model(model, data, threshold_metric="f1")
+    model.save_pretrained(tmp_path / "fitted")
+    assert (
+        run("--model", tmp_path / "fitted", "--out", tmp_path / "out", "--measure", f"own={labels}:bq").exit_code == 0
+    )
+    packed = SimilarityModel.from_pretrained(tmp_path / "out", device="cpu")
+    expected = calibration_error(packed, data, threshold_metric="f1")
+    measured = packed.metrics["own"]
+    assert (measured["cross_fitted_accuracy"], measured["cross_fitted_f1"]) == (expected["accuracy"], expected["f1"])
+    assert expected["f1"] != calibration_error(packed, data)["f1"], "the metric of the threshold matters here"
+
+
 def test_the_card_says_what_no_checkpoint_knows(trained, card, tmp_path):
     result = run("--model", trained, "--out", tmp_path / "en", "--card", card, "--measure", "STS-B dev=demo:en:test")
     assert result.exit_code == 0, result.output
