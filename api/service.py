@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 from fastapi import Request
 
 from api.batcher import Batcher, ComputationError, QueueFullError, WorkerUnavailableError
 from api.errors import ApiError
-from api.jobs import Job, Outcome
+from api.facts import Facts
+from api.jobs import Job
+from api.jobs import Outcome as JobOutcome
 from api.metrics import Metrics
 from api.settings import Settings
 from api.shutdown import announced_shutdown
+from api.work import Layout, Outcome, Work
 from simlstm.models.similarity import SimilarityModel
 
 logger = logging.getLogger(__name__)
@@ -110,24 +114,43 @@ class Service:
             self._drain()
             await asyncio.to_thread(batcher.stop, timeout=5.0)
 
-    async def compute(
-        self,
-        request: Request,
-        texts: Sequence[str],
-        pairs: Iterable[tuple[int, int]] = (),
-        *,
-        deadline_ms: int | None = None,
-    ) -> Outcome:
-        """Let the worker compute texts, and pairs of positions in them, and wait for it.
-
-        Returns:
-            The outcome, with one row per text as given: repeated texts share one computation.
+    def find(self, name: str | None = None) -> Facts:
+        """Return the facts of the model that clients call this; None is the server's first model.
 
         Raises:
-            ApiError: 429 when the queue is full, 503 when there is no worker, 504 when the deadline passes, 500 when
-                the model fails on this request, 499 when the client has left.
+            ApiError: 404 for a name that is not served.
         """
-        job = Job(list(texts), tuple(pairs))
+        model = self.model
+        if name is not None and name != self.name:
+            message = f"no model {name!r} is served here; served: {self.name!r}"
+            raise ApiError(404, "model_not_found", message, field="model")
+        return Facts(
+            name=self.name,
+            fingerprint=model.fingerprint,
+            config=model.config,
+            tokenizer=model.tokenizer,
+            calibration=model.calibration,
+            metrics=model.metrics,
+            dtype=model.dtype,
+            backend=model.backend,
+            device=str(model.device),
+            embedding_size=model.embedding_size,
+            since=self.started,
+        )
+
+    @property
+    def all_facts(self) -> list[Facts]:
+        """The facts of every served model, the first one first."""
+        return [self.find()]
+
+    async def compute(self, request: Request, model: Facts, work: Work, *, deadline_ms: int | None = None) -> Outcome:
+        """Let the worker of a model do a request's work, and wait for it.
+
+        Raises:
+            ApiError: 404 when the model is no longer served, 429 when the queue is full, 503 when there is no worker,
+                504 when the deadline passes, 500 when the model fails on this request, 499 when the client has left.
+        """
+        job = Job(list(work.texts), _pairs(work))
         try:
             if self._batcher is None:
                 raise WorkerUnavailableError("the model is not being served")
@@ -148,7 +171,7 @@ class Service:
             self.metrics.input_length.observe(count)
         request.state.sentences = len(job.texts)
         request.state.tokens = sum(outcome.token_counts)
-        return outcome
+        return _as_asked(work, outcome)
 
     def _load(self) -> SimilarityModel:
         folder = self.settings.model
@@ -163,7 +186,38 @@ class Service:
         self.draining = True
 
 
-async def _wait(batcher: Batcher, job: Job, request: Request, deadline_ms: int) -> Outcome:
+def _pairs(work: Work) -> list[tuple[int, int]]:
+    first, total = work.first, len(work.texts)
+    match work.layout:
+        case Layout.none:
+            return []
+        case Layout.one_to_many:
+            return [(0, second) for second in range(1, total)]
+        case Layout.many_to_one:
+            return [(index, first) for index in range(first)]
+        case Layout.pairwise:
+            return [(index, first + index) for index in range(first)]
+        case Layout.matrix:
+            return [(index, second) for index in range(first) for second in range(first, total)]
+
+
+def _as_asked(work: Work, outcome: JobOutcome) -> Outcome:
+    scores, probabilities = np.array(outcome.scores, dtype=np.float32), outcome.probabilities
+    return Outcome(
+        embeddings=outcome.embeddings if work.embeddings else outcome.embeddings[:0],
+        scores=scores,
+        probabilities=None if probabilities is None else np.array(probabilities, dtype=np.float32),
+        explanations=None,
+        token_counts=outcome.token_counts,
+        truncated=outcome.truncated,
+        unknown_ratios=outcome.unknown_ratios,
+        queue_seconds=outcome.queue_seconds,
+        tokenization_seconds=outcome.tokenization_seconds,
+        inference_seconds=outcome.inference_seconds,
+    )
+
+
+async def _wait(batcher: Batcher, job: Job, request: Request, deadline_ms: int) -> JobOutcome:
     gone = asyncio.create_task(_client_gone(request))
     waiting: set[asyncio.Future[Any]] = {job.future, gone}
     try:

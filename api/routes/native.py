@@ -7,10 +7,10 @@ from fastapi.responses import JSONResponse
 
 from api.errors import ApiError
 from api.guard import GuardedRoute
-from api.jobs import Outcome
 from api.limits import check_deadline, check_sentences
 from api.schemas.native import ErrorResponse, InfoResponse, ScoreInfo, SimilarityRequest, SimilarityResponse
 from api.service import Service
+from api.work import Layout, Outcome, Work
 from simlstm import __version__
 
 SIMILARITY = "/v1/similarity"
@@ -45,14 +45,15 @@ async def similarity(request: Request, body: SimilarityRequest) -> Response:
         raise ApiError(501, "not_available", "explain is not available in this version; leave it out", field="explain")
     check_sentences(service.settings, sentence1=body.sentence1, sentence2=body.sentence2)
     check_deadline(service.settings, body.deadline_ms)
+    model = service.find()
     first, second = _as_list(body.sentence1), _as_list(body.sentence2)
-    pairs = _pairs(body)
-    request.state.method = "single" if len(pairs) == 1 else "batch"
-    outcome = await service.compute(request, first + second, pairs, deadline_ms=body.deadline_ms)
+    work = Work([*first, *second], _layout(body), len(first))
+    request.state.method = "single" if work.pairs == 1 else "batch"
+    outcome = await service.compute(request, model, work, deadline_ms=body.deadline_ms)
     tokens = sum(outcome.token_counts)
     content = {
-        "model": service.name,
-        "results": _results(outcome, pairs, service.model.threshold),
+        "model": model.name,
+        "results": _results(outcome, work, model.threshold),
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
     return JSONResponse(content, headers={"x-truncated-inputs": str(sum(outcome.truncated))})
@@ -62,14 +63,14 @@ async def similarity(request: Request, body: SimilarityRequest) -> Response:
 async def info(request: Request) -> InfoResponse:
     """Describe the served model, how to read its scores, and what a request may hold."""
     service: Service = request.app.state.service
-    model, settings = service.model, service.settings
+    model, settings = service.find(), service.settings
     return InfoResponse(
-        model_id=service.name,
+        model_id=model.name,
         model_sha=model.fingerprint,
         model_dtype=model.dtype,
         model_type={"embedding": {"pooling": model.config.pooling}},
         max_concurrent_requests=settings.max_waiting_sentences,
-        max_input_length=model.max_tokens,
+        max_input_length=model.config.max_tokens,
         max_batch_tokens=settings.max_batch_tokens,
         max_client_batch_size=settings.max_request_sentences,
         auto_truncate=True,
@@ -80,17 +81,17 @@ async def info(request: Request) -> InfoResponse:
         max_sentence_characters=settings.max_sentence_characters,
         default_deadline_ms=settings.default_deadline_ms,
         max_deadline_ms=settings.max_deadline_ms,
-        device=str(model.device),
+        device=model.device,
         backend=model.backend,
         score=ScoreInfo(
             head=model.config.head,
-            range=(-1.0, 1.0) if model.config.head == "cosine" else (0.0, 1.0),
+            range=model.score_bounds,
             trained_on=model.config.kind,
             published_range=model.config.score_range,
             threshold=model.threshold,
             calibrated=model.calibration is not None,
         ),
-        metrics=model.metrics,
+        metrics=dict(model.metrics),
     )
 
 
@@ -98,27 +99,32 @@ def _as_list(sentences: str | list[str]) -> list[str]:
     return [sentences] if isinstance(sentences, str) else sentences
 
 
-def _pairs(body: SimilarityRequest) -> list[tuple[int, int]]:
-    """Return the positions of each pair in the list of all first, then all second sentences."""
+def _layout(body: SimilarityRequest) -> Layout:
     match body.sentence1, body.sentence2:
-        case str(), second:
-            return [(0, 1 + index) for index in range(len(_as_list(second)))]
-        case list(first), str():
-            return [(index, len(first)) for index in range(len(first))]
-        case first, _:
-            return [(index, len(first) + index) for index in range(len(first))]
+        case str(), _:
+            return Layout.one_to_many
+        case _, str():
+            return Layout.many_to_one
+        case _:
+            return Layout.pairwise
 
 
-def _results(outcome: Outcome, pairs: list[tuple[int, int]], threshold: float | None) -> list[dict[str, object]]:
+def _results(outcome: Outcome, work: Work, threshold: float | None) -> list[dict[str, object]]:
     truncated, unknown = outcome.truncated, outcome.unknown_ratios
-    return [
-        {
-            "index": index,
-            "score": score,
-            "probability": None if outcome.probabilities is None else outcome.probabilities[index],
-            "is_match": None if threshold is None else score >= threshold,
-            "truncated": [truncated[first], truncated[second]],
-            "unknown_ratio": [unknown[first], unknown[second]],
-        }
-        for index, (score, (first, second)) in enumerate(zip(outcome.scores, pairs, strict=True))
-    ]
+    scores = outcome.scores.tolist()
+    probabilities = [None] * len(scores) if outcome.probabilities is None else outcome.probabilities.tolist()
+    first_moves, second_moves = work.layout is not Layout.one_to_many, work.layout is not Layout.many_to_one
+    results = []
+    for index, (score, probability) in enumerate(zip(scores, probabilities, strict=True)):
+        first, second = index * first_moves, work.first + index * second_moves
+        results.append(
+            {
+                "index": index,
+                "score": score,
+                "probability": probability,
+                "is_match": None if threshold is None else score >= threshold,
+                "truncated": [truncated[first], truncated[second]],
+                "unknown_ratio": [unknown[first], unknown[second]],
+            }
+        )
+    return results

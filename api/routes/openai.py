@@ -10,10 +10,12 @@ import numpy.typing as npt
 from fastapi import APIRouter, Request, Response
 
 from api.errors import ApiError
+from api.facts import Facts
 from api.guard import GuardedRoute
 from api.limits import check_sentences
 from api.schemas.openai import EmbeddingRequest, EmbeddingResponse, ErrorResponse, Model, ModelList
 from api.service import Service
+from api.work import Work
 
 EMBEDDINGS = "/v1/embeddings"
 _REFUSALS = {
@@ -40,19 +42,19 @@ router = APIRouter(route_class=GuardedRoute, tags=["openai"])
 
 
 @router.post(EMBEDDINGS, summary="Embed texts", response_model=EmbeddingResponse, responses=_EMBEDDING_ERRORS)
-async def embeddings(request: Request, body: EmbeddingRequest) -> Response:
+async def embed(request: Request, body: EmbeddingRequest) -> Response:
     """Embed one text or many; the header `x-truncated-inputs` says how many were cut at the model's token limit."""
     service: Service = request.app.state.service
-    _check_model(service, body.model)
-    size = service.model.embedding_size
+    model = service.find(body.model)
+    size = model.embedding_size
     if body.dimensions not in (None, size):
         message = f"dimensions is {body.dimensions}; this model's embeddings have {size} and cannot be shortened"
         raise ApiError(400, "unsupported_dimensions", message, field="dimensions")
     check_sentences(service.settings, input=body.input)
     texts = [body.input] if isinstance(body.input, str) else body.input
     request.state.method = "single" if len(texts) == 1 else "batch"
-    outcome = await service.compute(request, texts)
-    arguments = (outcome.embeddings, body.encoding_format or "float", service.name, sum(outcome.token_counts))
+    outcome = await service.compute(request, model, Work(texts, embeddings=True))
+    arguments = (outcome.embeddings, body.encoding_format or "float", model.name, sum(outcome.token_counts))
     if outcome.embeddings.size > _FLOATS_WRITTEN_ON_THE_EVENT_LOOP:
         content = await asyncio.to_thread(_write, *arguments)
     else:
@@ -65,25 +67,18 @@ async def embeddings(request: Request, body: EmbeddingRequest) -> Response:
 async def models(request: Request) -> ModelList:
     """List the served models."""
     service: Service = request.app.state.service
-    return ModelList(data=[_card(service)])
+    return ModelList(data=[_card(model) for model in service.all_facts])
 
 
 @router.get("/v1/models/{name:path}", summary="One served model", responses=_MODEL_ERRORS)
 async def model(request: Request, name: str) -> Model:
     """Describe the served model of this name."""
     service: Service = request.app.state.service
-    _check_model(service, name)
-    return _card(service)
+    return _card(service.find(name))
 
 
-def _card(service: Service) -> Model:
-    return Model(id=service.name, created=service.started, dtype=service.model.dtype)
-
-
-def _check_model(service: Service, name: str) -> None:
-    if name != service.name:
-        message = f"no model {name!r} is served here; the served model is {service.name!r}"
-        raise ApiError(404, "model_not_found", message, field="model")
+def _card(model: Facts) -> Model:
+    return Model(id=model.name, created=model.since, dtype=model.dtype)
 
 
 def _write(matrix: npt.NDArray[np.float32], encoding_format: str, name: str, tokens: int) -> bytes:
