@@ -1,17 +1,21 @@
-"""Serve a checkpoint over HTTP."""
+"""Serve checkpoints over HTTP."""
 
-import logging
 import os
 import socket
 import sys
-from typing import Annotated
+from typing import Any
 
 import typer
 import uvicorn
 from pydantic import ValidationError
-from typer import Option
 
-from simlstm.rnn.frozen import Precision
+from api.app import create_app
+from api.logs import configure_logs
+from api.options import sentences, with_settings_as_options
+from api.served import models_from_flags
+from api.settings import Settings
+from api.settings_page import settings_page
+from api.settings_sources import SettingsFileError
 
 
 class AnnouncingServer(uvicorn.Server):
@@ -22,63 +26,69 @@ class AnnouncingServer(uvicorn.Server):
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-        print(f"simlstm answers at http://{shown}:{port} (documentation: http://{shown}:{port}/docs)", flush=True)
+        _announce(f"simlstm answers at http://{shown}:{port} (documentation: http://{shown}:{port}/docs)")
 
 
-def main(
-    model: Annotated[
-        str, Option(envvar="SIMLSTM_MODEL", help="Checkpoint folder, or the name of a shipped checkpoint.")
-    ],
-    host: Annotated[str, Option(envvar="SIMLSTM_HOST", help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[
-        int, Option(envvar="SIMLSTM_PORT", min=0, max=65535, help="Port to listen on; 0 for a free one.")
-    ] = 8000,
-    device: Annotated[
-        str | None, Option(envvar="SIMLSTM_DEVICE", help="Torch device. Default: CUDA when there is one, else the CPU.")
-    ] = None,
-    dtype: Annotated[
-        Precision | None,
-        Option(
-            envvar="SIMLSTM_DTYPE",
-            help="Arithmetic of the encoder; int8 on the CPU only. Default: bfloat16 on CUDA, float32 on the CPU.",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None, Option(envvar="SIMLSTM_THREADS", min=1, help="Threads of the model. Default: torch decides.")
-    ] = None,
-    name: Annotated[
-        str | None, Option(envvar="SIMLSTM_NAME", help="Name that clients use. Default: the folder's name.")
-    ] = None,
-    drain_seconds: Annotated[
-        int, Option(envvar="SIMLSTM_DRAIN_SECONDS", min=0, help="After SIGTERM, time for requests in flight to end.")
-    ] = 20,
-    log_level: Annotated[
-        str, Option(envvar="SIMLSTM_LOG_LEVEL", help="critical, error, warning, info or debug.")
-    ] = "info",
-) -> None:
-    """Serve a checkpoint over HTTP. Limits, keys and CORS come from environment variables: see docs/serve.md."""
-    if log_level not in uvicorn.config.LOG_LEVELS:
-        raise typer.BadParameter(f"log level {log_level!r}; allowed: {', '.join(uvicorn.config.LOG_LEVELS)}")
-    settings = {"MODEL": model, "DEVICE": device, "DTYPE": dtype, "THREADS": threads, "NAME": name}
-    os.environ.update({f"SIMLSTM_{key}": str(value) for key, value in settings.items() if value is not None})
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+def _announce(line: str) -> None:
     try:
-        config = uvicorn.Config(
-            "api.app:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            log_level=log_level,
-            access_log=False,  # it would log whatever a user writes into a URL; the application logs routes
-            server_header=False,
-            timeout_graceful_shutdown=drain_seconds,
-        )
-        AnnouncingServer(config).run()
+        print(line, flush=True)
+    except OSError:
+        # A full disk or a closed pipe is no reason not to serve; what print still holds must not fail at the exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _refuse(*reasons: str) -> typer.Exit:
+    for reason in reasons:
+        print(f"cannot start: {reason}", file=sys.stderr)
+    return typer.Exit(2)
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """Build the settings from the flags that were given, the environment, and the settings file.
+
+    Raises:
+        typer.Exit: with status 2, once standard error says what is wrong.
+    """
+    flags = {name: value for name, value in given.items() if value is not None}
+    try:
+        flags |= models_from_flags(flags.pop("model", []))
+        settings = Settings(**flags)
     except ValidationError as error:
-        for problem in error.errors():
-            place = ".".join(f"SIMLSTM_{part}".upper() for part in problem["loc"]) or "settings"
-            print(f"cannot start: {place}: {problem['msg']}", file=sys.stderr)
-        raise typer.Exit(2) from error
+        raise _refuse(*sentences(error, flags)) from error
+    except (SettingsFileError, ValueError) as error:
+        raise _refuse(str(error)) from error
+    if not settings.served:
+        raise _refuse("no model to serve: name a shipped one, or a checkpoint's folder, by --model or SIMLSTM_MODEL")
+    return settings
+
+
+@with_settings_as_options
+def main(
+    print_settings: bool = typer.Option(False, "--print-settings", help="Write docs/settings.md and end."),
+    **given: Any,
+) -> None:
+    """Serve checkpoints over HTTP.
+
+    Each option can be set by environment and by a TOML file (--settings) as well: see docs/settings.md.
+    """
+    if print_settings:
+        print(settings_page(), end="")
+        return
+    settings = read_settings(given)
+    configure_logs(settings.log_level, settings.log_format)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # its lines go where ours go, in our format
+        log_level=settings.log_level,
+        access_log=False,  # it would log whatever a user writes into a URL; the application logs routes
+        server_header=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    AnnouncingServer(config).run()
 
 
 if __name__ == "__main__":
