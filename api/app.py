@@ -14,9 +14,15 @@ from api.middleware import Envelope
 from api.routes import native, openai, operations
 from api.service import Service
 from api.settings import Settings
+from api.tracing import tracing_from_environment
 from simlstm import SimilarityModel, __version__
 
 INFERENCE_ROUTES = (native.SIMILARITY, openai.EMBEDDINGS)
+
+EXPOSED_HEADERS = (
+    "x-request-id", "x-truncated-inputs", "retry-after", "x-compute-type", "x-compute-time", "x-total-time",
+    "x-tokenization-time", "x-queue-time", "x-inference-time",
+)  # fmt: skip
 
 
 def create_app(settings: Settings | None = None, model: SimilarityModel | None = None) -> FastAPI:
@@ -28,6 +34,8 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
 
     Raises:
         pydantic.ValidationError: when a setting is out of range, or settings contradict each other.
+        SettingsFileError: when the settings file cannot be read or holds an unknown key.
+        TracingError: when the environment asks for traces that cannot be made.
     """
     settings = settings or Settings()
     metrics = Metrics(INFERENCE_ROUTES)
@@ -50,7 +58,11 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_middleware(
-        Envelope, metrics=metrics, inference_routes=INFERENCE_ROUTES, max_body_bytes=settings.max_body_bytes
+        Envelope,
+        metrics=metrics,
+        inference_routes=INFERENCE_ROUTES,
+        max_body_bytes=settings.max_body_bytes,
+        tracing=tracing_from_environment(),
     )
     if settings.accepted_origins:
         # Outermost: a browser must be able to read failures too, and its preflight request carries no key.
@@ -58,8 +70,8 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
             CORSMiddleware,
             allow_origins=settings.accepted_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "x-truncated-inputs", "retry-after"],
+            allow_headers=["*"],  # the headers that a preflight asks for: clients send their own beside Authorization
+            expose_headers=EXPOSED_HEADERS,
         )
     for router in (native.router, openai.router, operations.router):
         app.include_router(router)

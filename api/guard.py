@@ -1,6 +1,5 @@
 """What every guarded route checks before its body is looked at: the key, the content type, strict JSON."""
 
-import hmac
 import json
 import re
 from collections.abc import Callable, Coroutine
@@ -10,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.errors import ApiError
+from api.keys import is_accepted
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -52,14 +52,11 @@ class _StrictRequest(Request):
 
 
 def _check_key(request: Request) -> None:
-    keys = request.app.state.service.settings.accepted_keys
-    if not keys:
+    hashes = request.app.state.service.settings.key_hashes
+    if not hashes:
         return
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    presented = given.strip().encode()
-    # Every key is compared, each in constant time, so that the answer's time tells nothing about them.
-    matches = [hmac.compare_digest(presented, key.encode()) for key in keys]
-    if scheme.lower() != "bearer" or not any(matches):
+    if not is_accepted(given.strip(), hashes) or scheme.lower() != "bearer":
         what = "is not accepted" if given else "is missing"
         message = f"the API key {what}; send the header Authorization: Bearer <key>"
         raise ApiError(401, "invalid_api_key", message, headers={"WWW-Authenticate": "Bearer"})

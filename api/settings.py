@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from api.keys import read_keys, split_keys
+from api.keys import hash_key, read_keys, split_keys
 from api.origins import split_origins
 from api.served import ModelSettings, ModelTables
 from api.settings_sources import Environment, SettingsFile
@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         """The API keys, one by one; empty when the server asks for none."""
         keys = split_keys(self.api_keys.get_secret_value())
         return keys if self.api_keys_file is None else tuple(dict.fromkeys((*keys, *read_keys(self.api_keys_file))))
+
+    @cached_property
+    def key_hashes(self) -> tuple[bytes, ...]:
+        """The hashes of the API keys, which requests' keys are compared by."""
+        return tuple(hash_key(key) for key in self.accepted_keys)
 
     @cached_property
     def accepted_origins(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from api.served import models_from_flags
 from api.settings import Settings
 from api.settings_page import settings_page
 from api.settings_sources import SettingsFileError
+from api.tracing import TracingError
 
 
 class AnnouncingServer(uvicorn.Server):
@@ -78,8 +79,12 @@ def main(
         return
     settings = read_settings(given)
     configure_logs(settings.log_level, settings.log_format)
+    try:
+        app = create_app(settings)
+    except TracingError as error:
+        raise _refuse(str(error)) from error
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,  # its lines go where ours go, in our format

@@ -1,6 +1,5 @@
 """Probes, metrics, keys, CORS, headers, logs, and the OpenAPI document."""
 
-import logging
 import shutil
 
 import pytest
@@ -64,6 +63,9 @@ def test_metrics_exist_at_zero_before_the_first_request(serve):
         "te_batch_next_size_count", "te_batch_next_tokens_count", "te_queue_size", "simlstm_pairs_total",
         "simlstm_truncated_sentences_total", 'simlstm_http_responses_total{route="/v1/similarity",status="200"}',
         'simlstm_http_responses_total{route="/v1/embeddings",status="200"}',
+        'simlstm_http_responses_total{route="/v1/embeddings",status="503"}', "simlstm_cancelled_total",
+        "simlstm_poisoned_total", "simlstm_cache_hits_total", "simlstm_cache_misses_total", "simlstm_cache_bytes",
+        "simlstm_oom_total",
     }  # fmt: skip
     assert {name: found[name] for name in expected} == dict.fromkeys(expected, 0.0)
     assert (found["simlstm_worker_up"], found["simlstm_ready"]) == (1.0, 1.0)
@@ -109,40 +111,6 @@ def test_welcome_names_the_documentation(client):
     assert "cdn.jsdelivr.net" in page.headers["content-security-policy"]
 
 
-def test_keys_guard_what_computes_and_describes(serve):
-    client = serve(api_keys="sesame, other-key")
-    for key in ("sesame", "other-key"):
-        headers = {"authorization": f"bearer {key}"}
-        assert client.post("/v1/similarity", json=PAIR, headers=headers).status_code == 200
-        assert client.get("/v1/models", headers=headers).status_code == 200
-    assert [client.get(path).status_code for path in ("/v1/models", "/v1/models/tiny", "/info")] == [401] * 3
-    assert [client.get(path).status_code for path in (*PROBES, "/metrics", "/", "/docs")] == [200] * 6
-
-
-def test_cors_lets_the_key_through(serve):
-    client = serve(api_keys="sesame", cors_origins="https://a.example")
-    asks = {
-        "origin": "https://a.example",
-        "access-control-request-method": "POST",
-        "access-control-request-headers": "authorization,content-type",
-    }
-    preflight = client.options("/v1/similarity", headers=asks)
-    assert preflight.status_code == 200
-    assert preflight.headers["access-control-allow-origin"] == "https://a.example"
-    assert "authorization" in preflight.headers["access-control-allow-headers"]
-    # A browser must be able to read the refusal, too.
-    refusal = client.post("/v1/similarity", json=PAIR, headers={"origin": "https://a.example"})
-    assert refusal.status_code == 401
-    assert refusal.headers["access-control-allow-origin"] == "https://a.example"
-    assert "x-truncated-inputs" in refusal.headers["access-control-expose-headers"]
-    foreign = client.get("/livez", headers={"origin": "https://b.example"})
-    assert "access-control-allow-origin" not in foreign.headers
-
-
-def test_without_origins_there_is_no_cors(client):
-    assert "access-control-allow-origin" not in client.get("/livez", headers={"origin": "https://a.example"}).headers
-
-
 def test_request_ids(client):
     assert client.get("/livez", headers={"x-request-id": "trace-1:2"}).headers["x-request-id"] == "trace-1:2"
     for bad in ("a b", "x" * 129, "", "<script>"):
@@ -157,23 +125,6 @@ def test_security_headers(client):
         assert response.headers["x-frame-options"] == "DENY"
         assert response.headers["content-security-policy"].startswith("default-src 'none'")
         assert response.headers["cache-control"] == "no-store"
-
-
-def test_logs_never_hold_a_users_text(serve, caplog):
-    caplog.set_level(logging.DEBUG)
-    client = serve(build_model(AllergicModel))
-    secret = "heliotrope"  # noqa: S105
-    long = f"{secret} " * 20
-    client.post("/v1/similarity", json={"sentence1": secret, "sentence2": long})
-    client.post("/v1/similarity", json={"sentence1": f"{secret}", "sentence2": AllergicModel.POISON})
-    client.post("/v1/similarity", json={"sentence1": secret, secret: 5})
-    client.post("/v1/embeddings", json={"model": secret, "input": secret})
-    client.post("/v1/embeddings", content=secret, headers={"content-type": "application/json"})
-    client.get(f"/v1/models/{secret}")
-    client.get(f"/{secret}?q={secret}")
-    ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]  # the client's
-    assert len([record for record in ours if "status=" in record.getMessage()]) == 7
-    assert not [record for record in ours if secret in record.getMessage() or "password" in record.getMessage()]
 
 
 def test_the_openapi_document(client):
