@@ -42,6 +42,14 @@ def test_what_stays_is_not_asked_again(kind, status):
         assert len(script.asked) == 1
 
 
+@pytest.mark.parametrize("method", ["ready", "health"])
+def test_probes_ask_once(kind, method):
+    with answering((503, {}, {"status": "unavailable", "reason": "warming"})) as script:
+        answer = kind(script.url, retries=QUICK).call(method)
+        assert answer is False or answer.reason == "warming"
+        assert len(script.asked) == 1
+
+
 def test_attempts_end(kind):
     with answering((429, {}, {"error": {"message": "full", "code": "overloaded"}})) as script:
         with pytest.raises(OverloadedError, match="full"):
