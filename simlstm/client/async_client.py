@@ -1,0 +1,139 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from simlstm.client.connection import address_of, headers_of, retries_of, timeouts_of
+from simlstm.client.exchange import Answer, Attempt, Reply, Steps
+from simlstm.client.operations import Operations, Texts
+from simlstm.client.patience import Retries, Timeouts
+from simlstm.client.results import Health, Info, Matrix, Ranking, ServedModel, Similarities
+
+_Result = TypeVar("_Result")
+
+
+class AsyncClient:
+    """Asks a server, from coroutines; several may share it.
+
+    Every method raises ``ServerError`` or one of its subclasses when there is no good answer, and ``ValueError`` for
+    arguments that no server could answer.
+
+    Args:
+        base_url: the server's address, such as ``http://127.0.0.1:8000``.
+        api_key: for servers that ask for one.
+        timeout: a number is the time of one request with all its attempts, in seconds.
+        retries: a number is how many attempts may follow the first one.
+
+    Raises:
+        ValueError: when one of them is not usable.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        timeout: Timeouts | float = Timeouts(),  # noqa: B008  # frozen
+        retries: Retries | int = Retries(),  # noqa: B008  # frozen
+    ) -> None:
+        self._address = address_of(base_url)
+        self._operations = Operations(timeouts_of(timeout), retries_of(retries))
+        self._http = httpx.AsyncClient(headers=headers_of(api_key), http2=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; the client cannot be used any more."""
+        await self._http.aclose()
+
+    async def similarity(
+        self, a: Texts, b: Texts, *, model: str | None = None, deadline_ms: int | None = None
+    ) -> Similarities:
+        """Compare one sentence with one, one with many, or as many with as many, pair by pair, in one request.
+
+        Args:
+            a: first sentences.
+            b: second sentences.
+            model: name of a served model; None is the server's first one.
+            deadline_ms: time that the server may take for each attempt.
+        """
+        return await self._run(self._operations.similarity(a, b, model, deadline_ms))
+
+    async def matrix(
+        self, a: Sequence[str], b: Sequence[str], *, model: str | None = None, deadline_ms: int | None = None
+    ) -> Matrix:
+        """Compare each sentence of ``a`` with each of ``b``, in one request; arguments as for ``similarity``."""
+        return await self._run(self._operations.matrix(a, b, model, deadline_ms))
+
+    async def embed(self, texts: Sequence[str], *, model: str | None = None) -> NDArray[np.float32]:
+        """Return the embeddings of texts, [n, D] float32, asking for as many at once as the server takes."""
+        return await self._run(self._operations.embed(texts, model))
+
+    async def score(self, a: Sequence[str], b: Sequence[str], *, model: str | None = None) -> NDArray[np.float32]:
+        """Return the scores of pairs, [n] float32, asking for as many at once as the server takes."""
+        return await self._run(self._operations.score(a, b, model))
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], top_n: int | None = None, *, model: str | None = None
+    ) -> Ranking:
+        """Order documents by their similarity to a query, the most similar one first, in one request.
+
+        Args:
+            query: what the documents are compared with.
+            documents: texts.
+            top_n: how many of them to tell; None is all.
+            model: name of a served model; None is the server's first one.
+        """
+        return await self._run(self._operations.rerank(query, documents, top_n, model))
+
+    async def models(self) -> tuple[ServedModel, ...]:
+        """Return the served models."""
+        return await self._run(self._operations.models())
+
+    async def info(self) -> Info:
+        """Return what the server says of its model and its limits.
+
+        ``embed`` and ``score`` ask for the limits once; after a change of them, this brings the new ones.
+        """
+        return await self._run(self._operations.info())
+
+    async def ready(self) -> bool:
+        """Return whether the server wants traffic; it is asked once, and a server that is not there is not ready."""
+        return await self._run(self._operations.ready())
+
+    async def health(self) -> Health:
+        """Return whether the server can compute, and if not, why; it is asked once."""
+        return await self._run(self._operations.health())
+
+    async def _run(self, steps: Steps[_Result]) -> _Result:
+        try:
+            attempt = next(steps)
+            while True:
+                await asyncio.sleep(attempt.pause)
+                attempt = steps.send(await self._reply(attempt))
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+    async def _reply(self, attempt: Attempt) -> Reply:
+        call, url = attempt.call, self._address + attempt.call.path
+        try:
+            async with asyncio.timeout(attempt.left):
+                response = await self._http.request(
+                    call.method, url, content=call.body, headers=attempt.headers, timeout=attempt.limits
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
+            return error
+        return Answer(response.status_code, response.headers, response.content)
