@@ -2,21 +2,35 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-from api.errors import on_http_error, on_validation_error
+from api.errors import on_http_error
 from api.metrics import Metrics
 from api.middleware import Envelope
-from api.routes import native, openai, operations
+from api.openapi import document
+from api.routes import info, native, openai, operations, rerank, score, tei
 from api.service import Service
 from api.settings import Settings
 from simlstm import SimilarityModel, __version__
 
-INFERENCE_ROUTES = (native.SIMILARITY, openai.EMBEDDINGS)
+ROUTERS = (native.router, openai.router, tei.router, rerank.router, score.router, info.router, operations.router)
+INFERENCE_ROUTES = (
+    native.SIMILARITY,
+    native.MATRIX,
+    openai.EMBEDDINGS,
+    tei.ROOT,
+    tei.EMBED,
+    tei.SIMILARITY,
+    tei.RERANK,
+    rerank.RERANK,
+    rerank.RERANK_V2,
+    score.SCORE,
+    score.SCORE_WITHOUT_VERSION,
+)
 
 
 def create_app(settings: Settings | None = None, model: SimilarityModel | None = None) -> FastAPI:
@@ -48,7 +62,6 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
     )
     app.state.service = service
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_middleware(
         Envelope, metrics=metrics, inference_routes=INFERENCE_ROUTES, max_body_bytes=settings.max_body_bytes
     )
@@ -61,6 +74,8 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
             allow_headers=["authorization", "content-type", "x-request-id"],
             expose_headers=["x-request-id", "x-truncated-inputs", "retry-after"],
         )
-    for router in (native.router, openai.router, operations.router):
-        app.include_router(router)
+    for router in ROUTERS:
+        # Not include_router: it would put a second router, with a context of its own, before each request.
+        app.router.routes.extend(router.routes)
+    app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app
