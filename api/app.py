@@ -2,22 +2,36 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-from api.errors import on_http_error, on_validation_error
+from api.errors import on_http_error
 from api.metrics import Metrics
 from api.middleware import Envelope
-from api.routes import native, openai, operations
+from api.openapi import document
+from api.routes import info, native, openai, operations, rerank, score, tei
 from api.service import Service
 from api.settings import Settings
 from api.tracing import tracing_from_environment
 from simlstm import SimilarityModel, __version__
 
-INFERENCE_ROUTES = (native.SIMILARITY, openai.EMBEDDINGS)
+ROUTERS = (native.router, openai.router, tei.router, rerank.router, score.router, info.router, operations.router)
+INFERENCE_ROUTES = (
+    native.SIMILARITY,
+    native.MATRIX,
+    openai.EMBEDDINGS,
+    tei.ROOT,
+    tei.EMBED,
+    tei.SIMILARITY,
+    tei.RERANK,
+    rerank.RERANK,
+    rerank.RERANK_V2,
+    score.SCORE,
+    score.SCORE_WITHOUT_VERSION,
+)
 
 EXPOSED_HEADERS = (
     "x-request-id", "x-truncated-inputs", "retry-after", "x-compute-type", "x-compute-time", "x-total-time",
@@ -56,7 +70,6 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
     )
     app.state.service = service
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_middleware(
         Envelope,
         metrics=metrics,
@@ -73,6 +86,8 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
             allow_headers=["*"],  # the headers that a preflight asks for: clients send their own beside Authorization
             expose_headers=EXPOSED_HEADERS,
         )
-    for router in (native.router, openai.router, operations.router):
-        app.include_router(router)
+    for router in ROUTERS:
+        # Not include_router: it would put a second router, with a context of its own, before each request.
+        app.router.routes.extend(router.routes)
+    app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from api.errors import ApiError
 from api.settings import Settings
 
+MOST_EXPLAINED_PAIRS = 16
+MOST_MATRIX_PAIRS = 65_536
+
 
 def check_sentences(settings: Settings, **fields: str | list[str]) -> None:
     """Refuse a request that is empty, holds too many sentences, or too long ones.
@@ -27,6 +30,28 @@ def check_sentences(settings: Settings, **fields: str | list[str]) -> None:
     if total > settings.max_request_sentences:
         message = f"{total} sentences in one request; {settings.max_request_sentences} are allowed"
         raise ApiError(422, "too_many_sentences", message, field=next(iter(fields)))
+
+
+def check_matrix(first: int, second: int) -> None:
+    """Refuse a matrix of more pairs than one answer should hold.
+
+    Raises:
+        ApiError: 422, naming what came and what is allowed.
+    """
+    if first * second > MOST_MATRIX_PAIRS:
+        message = f"{first} × {second} sentences are {first * second} pairs; {MOST_MATRIX_PAIRS} are allowed"
+        raise ApiError(422, "too_many_pairs", message, field="sentences1")
+
+
+def check_explained(pairs: int) -> None:
+    """Refuse to explain many pairs: each takes as long as a step of training, and its answer is long.
+
+    Raises:
+        ApiError: 422, naming what came and what is allowed.
+    """
+    if pairs > MOST_EXPLAINED_PAIRS:
+        message = f"explain came with {pairs} pairs; {MOST_EXPLAINED_PAIRS} are allowed"
+        raise ApiError(422, "too_many_explanations", message, field="explain")
 
 
 def check_deadline(settings: Settings, deadline_ms: int | None) -> None:

@@ -12,13 +12,14 @@ COMMANDS = {
     "score": "add a similarity column to a file of pairs",
     "calibrate": "fit a checkpoint's probabilities again",
     "serve": "answer over HTTP",
+    "openapi": "write the server's OpenAPI document",
     "benchmark": "measure speed against the stock layer, interleaved",
     "pack": "make a checkpoint small, measured and with a card",
     "teacher": "fine-tune a transformer on scored pairs, label pairs with a model",
     "mine": "find pairs worth labelling, or hard negatives",
     "open-data": "turn public downloads into the text files that recipes read",
 }
-EXTRAS = {"serve": "serve"}  # every other command belongs to the extra "train"
+EXTRAS = {"serve": "serve", "openapi": "serve"}  # every other command belongs to the extra "train"
 
 
 def load(command: str) -> Callable[..., None]:
@@ -52,6 +53,10 @@ def load(command: str) -> Callable[..., None]:
             from scripts.serve import main as serve
 
             return serve
+        case "openapi":
+            from scripts.openapi import main as openapi
+
+            return openapi
         case "benchmark":
             from scripts.benchmark import main as benchmark
 

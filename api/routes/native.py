@@ -1,39 +1,32 @@
-"""The native dialect: the route with the richest answer, and what the model is."""
+"""The native dialect: the routes with the richest answers."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
-from api.errors import ApiError
+from api.bodies import answer, array_of
 from api.guard import GuardedRoute
-from api.limits import check_deadline, check_sentences
-from api.schemas.native import ErrorResponse, InfoResponse, ScoreInfo, SimilarityRequest, SimilarityResponse
+from api.limits import check_deadline, check_explained, check_matrix, check_sentences
+from api.refusals import COMPUTES_BY_NAME, TRUNCATION, documented
+from api.schemas.native import MatrixRequest, MatrixResponse, SimilarityRequest, SimilarityResponse
 from api.service import Service
 from api.work import Layout, Outcome, Work
-from simlstm import __version__
 
 SIMILARITY = "/v1/similarity"
-_REFUSALS = {
-    400: "The body is not JSON.",
-    401: "The API key is missing or wrong.",
-    413: "The body is too large.",
-    415: "The content type is not application/json.",
-    422: "The request is not of this shape, or beyond a limit.",
-    429: "The queue is full; Retry-After says when to come back.",
-    500: "The model failed on this request.",
-    501: "Asked for something that this version does not have.",
-    503: "The model's worker is not running.",
-    504: "The deadline passed.",
-}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse, "description": description} for status, description in _REFUSALS.items()
-}
+MATRIX = "/v1/similarity/matrix"
+_NUMBERS_OF_A_RESULT = 32  # writing one takes about as long as writing so many numbers
 
 router = APIRouter(route_class=GuardedRoute, tags=["native"])
 
 
-@router.post(SIMILARITY, summary="Score sentence pairs", response_model=SimilarityResponse, responses=_ERRORS)
+@router.post(
+    SIMILARITY,
+    summary="Score sentence pairs",
+    response_model=SimilarityResponse,
+    responses=TRUNCATION | documented(SIMILARITY, COMPUTES_BY_NAME),
+)
 async def similarity(request: Request, body: SimilarityRequest) -> Response:
     """Compare one sentence with one, one with many, or as many with as many, pair by pair.
 
@@ -41,58 +34,56 @@ async def similarity(request: Request, body: SimilarityRequest) -> Response:
     An empty sentence is compared as one unknown token, with `unknown_ratio` 1.
     """
     service: Service = request.app.state.service
-    if body.explain:
-        raise ApiError(501, "not_available", "explain is not available in this version; leave it out", field="explain")
     check_sentences(service.settings, sentence1=body.sentence1, sentence2=body.sentence2)
     check_deadline(service.settings, body.deadline_ms)
-    model = service.find()
+    model = service.find(body.model)
     first, second = _as_list(body.sentence1), _as_list(body.sentence2)
-    work = Work([*first, *second], _layout(body), len(first))
+    work = Work([*first, *second], _layout(body), len(first), explain=body.explain)
+    if work.explain:
+        check_explained(work.pairs)
     request.state.method = "single" if work.pairs == 1 else "batch"
     outcome = await service.compute(request, model, work, deadline_ms=body.deadline_ms)
-    tokens = sum(outcome.token_counts)
+    results = _results(outcome, work, model.threshold)
     content = {
         "model": model.name,
-        "results": _results(outcome, work, model.threshold),
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "results": await array_of(results, work.pairs * _NUMBERS_OF_A_RESULT),
+        "usage": _usage(outcome),
     }
-    return JSONResponse(content, headers={"x-truncated-inputs": str(sum(outcome.truncated))})
+    return answer(content, _headers(outcome))
 
 
-@router.get("/info", summary="The model and the limits", response_model=InfoResponse, responses={401: _ERRORS[401]})
-async def info(request: Request) -> InfoResponse:
-    """Describe the served model, how to read its scores, and what a request may hold."""
+@router.post(
+    MATRIX,
+    summary="Score every sentence against every other",
+    response_model=MatrixResponse,
+    responses=TRUNCATION | documented(MATRIX, COMPUTES_BY_NAME),
+)
+async def matrix(request: Request, body: MatrixRequest) -> Response:
+    """Compare each sentence of one list with each of another: a row for each of the first, 65,536 pairs at most."""
     service: Service = request.app.state.service
-    model, settings = service.find(), service.settings
-    return InfoResponse(
-        model_id=model.name,
-        model_sha=model.fingerprint,
-        model_dtype=model.dtype,
-        model_type={"embedding": {"pooling": model.config.pooling}},
-        max_concurrent_requests=settings.max_waiting_sentences,
-        max_input_length=model.config.max_tokens,
-        max_batch_tokens=settings.max_batch_tokens,
-        max_client_batch_size=settings.max_request_sentences,
-        auto_truncate=True,
-        tokenization_workers=1,
-        version=__version__,
-        embedding_size=model.embedding_size,
-        max_body_bytes=settings.max_body_bytes,
-        max_sentence_characters=settings.max_sentence_characters,
-        default_deadline_ms=settings.default_deadline_ms,
-        max_deadline_ms=settings.max_deadline_ms,
-        device=model.device,
-        backend=model.backend,
-        score=ScoreInfo(
-            head=model.config.head,
-            range=model.score_bounds,
-            trained_on=model.config.kind,
-            published_range=model.config.score_range,
-            threshold=model.threshold,
-            calibrated=model.calibration is not None,
-        ),
-        metrics=dict(model.metrics),
-    )
+    first, second = body.sentences1, body.sentences2
+    check_sentences(service.settings, sentences1=first, sentences2=second)
+    check_matrix(len(first), len(second))
+    check_deadline(service.settings, body.deadline_ms)
+    model = service.find(body.model)
+    request.state.method = "single" if len(first) == len(second) == 1 else "batch"
+    work = Work([*first, *second], Layout.matrix, len(first))
+    outcome = await service.compute(request, model, work, deadline_ms=body.deadline_ms)
+    shape, at = (len(first), len(second)), len(first)
+    # As float64, so that a score reads the same here and in the other native route.
+    scores = outcome.scores.astype(np.float64).reshape(shape)
+    probabilities = None
+    if outcome.probabilities is not None:
+        probabilities = await array_of(outcome.probabilities.astype(np.float64).reshape(shape), scores.size)
+    content = {
+        "model": model.name,
+        "scores": await array_of(scores, scores.size),
+        "probabilities": probabilities,
+        "truncated": {"sentences1": outcome.truncated[:at], "sentences2": outcome.truncated[at:]},
+        "unknown_ratio": {"sentences1": outcome.unknown_ratios[:at], "sentences2": outcome.unknown_ratios[at:]},
+        "usage": _usage(outcome),
+    }
+    return answer(content, _headers(outcome))
 
 
 def _as_list(sentences: str | list[str]) -> list[str]:
@@ -109,22 +100,30 @@ def _layout(body: SimilarityRequest) -> Layout:
             return Layout.pairwise
 
 
-def _results(outcome: Outcome, work: Work, threshold: float | None) -> list[dict[str, object]]:
+def _headers(outcome: Outcome) -> dict[str, str]:
+    return {"x-truncated-inputs": str(sum(outcome.truncated))}
+
+
+def _usage(outcome: Outcome) -> dict[str, int]:
+    tokens = sum(outcome.token_counts)
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
+
+
+def _results(outcome: Outcome, work: Work, threshold: float | None) -> Iterator[dict[str, Any]]:
     truncated, unknown = outcome.truncated, outcome.unknown_ratios
     scores = outcome.scores.tolist()
     probabilities = [None] * len(scores) if outcome.probabilities is None else outcome.probabilities.tolist()
     first_moves, second_moves = work.layout is not Layout.one_to_many, work.layout is not Layout.many_to_one
-    results = []
     for index, (score, probability) in enumerate(zip(scores, probabilities, strict=True)):
         first, second = index * first_moves, work.first + index * second_moves
-        results.append(
-            {
-                "index": index,
-                "score": score,
-                "probability": probability,
-                "is_match": None if threshold is None else score >= threshold,
-                "truncated": [truncated[first], truncated[second]],
-                "unknown_ratio": [unknown[first], unknown[second]],
-            }
-        )
-    return results
+        result = {
+            "index": index,
+            "score": score,
+            "probability": probability,
+            "is_match": None if threshold is None else score >= threshold,
+            "truncated": [truncated[first], truncated[second]],
+            "unknown_ratio": [unknown[first], unknown[second]],
+        }
+        if outcome.explanations is not None:
+            result["explanation"] = outcome.explanations[index]
+        yield result

@@ -1,21 +1,39 @@
 """The native dialect."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.texts import Texts
+from api.schemas.explanation import ExplainedPair
+from api.schemas.texts import TextList, Texts
 
-_KNOWN = "sentence1, sentence2, explain, deadline_ms"
 _MOST_FIELDS = 32
+_Model = Annotated[StrictStr | None, Field(description="name of a served model, as GET /v1/models lists it")]
+_Deadline = Annotated[
+    StrictInt | None,
+    Field(ge=1, description="answer within this time or with 504; bounded by the server's own limit"),
+]
 
 
-class SimilarityRequest(BaseModel):
+class _NativeRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, body: object) -> object:
+        # Each unknown field is an error of its own; a hundred thousand of them would occupy the event loop for seconds.
+        if isinstance(body, dict) and len(body) > _MOST_FIELDS:
+            known = ", ".join(cls.model_fields)
+            message = "{count} fields came; the known ones are {known}"
+            raise PydanticCustomError("fields", message, {"count": len(body), "known": known})
+        return body
+
+
+class SimilarityRequest(_NativeRequest):
     """One sentence against one, one against many, or as many against as many, pair by pair."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"sentence1": "A man is playing a guitar.", "sentence2": "A man plays a guitar."},
@@ -28,26 +46,16 @@ class SimilarityRequest(BaseModel):
                     "sentence2": ["Two cats are fed by a girl.", "公园里有两条狗在奔跑。"],
                     "deadline_ms": 500,
                 },
+                {"sentence1": "Dogs run.", "sentence2": "A dog runs.", "model": "demo", "explain": True},
             ]
         },
     )
 
     sentence1: Texts
     sentence2: Texts
-    explain: StrictBool = Field(default=False, description="not available in this version: true is refused with 501")
-    deadline_ms: StrictInt | None = Field(
-        default=None, ge=1, description="answer within this time or with 504; bounded by the server's own limit"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_unknown_fields(cls, body: object) -> object:
-        # Each unknown field is an error of its own; a hundred thousand of them would occupy the event loop for seconds.
-        if isinstance(body, dict) and len(body) > _MOST_FIELDS:
-            raise PydanticCustomError(
-                "fields", "{count} fields came; the known ones are {known}", {"count": len(body), "known": _KNOWN}
-            )
-        return body
+    model: _Model = None
+    explain: StrictBool = Field(default=False, description="explain each pair by its words; for 16 pairs at most")
+    deadline_ms: _Deadline = None
 
     @model_validator(mode="after")
     def _same_lengths(self) -> Self:
@@ -73,6 +81,7 @@ class SimilarityResult(BaseModel):
     unknown_ratio: tuple[float, float] = Field(
         description="share of each sentence's tokens that the model does not know; 1 for a sentence without tokens"
     )
+    explanation: ExplainedPair | None = Field(default=None, description="only where `explain` asked for it")
 
 
 class Usage(BaseModel):
@@ -85,8 +94,90 @@ class Usage(BaseModel):
 class SimilarityResponse(BaseModel):
     """One result per pair, in the order of the request."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "demo",
+                    "results": [
+                        {
+                            "index": 0,
+                            "score": 0.887,
+                            "probability": 0.987,
+                            "is_match": True,
+                            "truncated": [False, False],
+                            "unknown_ratio": [0.0, 0.0],
+                        }
+                    ],
+                    "usage": {"prompt_tokens": 13, "total_tokens": 13},
+                }
+            ]
+        }
+    )
+
     model: str
     results: list[SimilarityResult]
+    usage: Usage
+
+
+class MatrixRequest(_NativeRequest):
+    """Every sentence of one list against every one of another."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "sentences1": ["A man is playing a guitar.", "A dog sleeps."],
+                    "sentences2": ["A man plays a guitar.", "Two dogs run.", "A dog is asleep."],
+                    "deadline_ms": 500,
+                }
+            ]
+        }
+    )
+
+    sentences1: TextList
+    sentences2: TextList
+    model: _Model = None
+    deadline_ms: _Deadline = None
+
+
+class MatrixFlags(BaseModel):
+    """One value for each sentence."""
+
+    sentences1: list[bool]
+    sentences2: list[bool]
+
+
+class MatrixRatios(BaseModel):
+    """One value for each sentence."""
+
+    sentences1: list[float]
+    sentences2: list[float]
+
+
+class MatrixResponse(BaseModel):
+    """A row for each sentence of the first list, a column for each one of the second."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "demo",
+                    "scores": [[0.887, 0.212, 0.154], [0.131, 0.463, 0.902]],
+                    "probabilities": [[0.987, 0.041, 0.027], [0.022, 0.306, 0.991]],
+                    "truncated": {"sentences1": [False, False], "sentences2": [False, False, False]},
+                    "unknown_ratio": {"sentences1": [0.0, 0.0], "sentences2": [0.0, 0.0, 0.0]},
+                    "usage": {"prompt_tokens": 24, "total_tokens": 24},
+                }
+            ]
+        }
+    )
+
+    model: str
+    scores: list[list[float]] = Field(description="higher is more similar; the range is in /info")
+    probabilities: list[list[float]] | None = Field(description="null when the checkpoint has no calibration")
+    truncated: MatrixFlags = Field(description="whether each sentence was cut at the model's token limit")
+    unknown_ratio: MatrixRatios = Field(description="share of each sentence's tokens that the model does not know")
     usage: Usage
 
 
@@ -103,45 +194,6 @@ class ErrorResponse(BaseModel):
     """Every failure of a native route."""
 
     error: ErrorDetail
-
-
-class ScoreInfo(BaseModel):
-    """How to read the scores of the served model."""
-
-    head: str = Field(description="cosine, manhattan, or mlp: how two embeddings become a score")
-    range: tuple[float, float] = Field(description="bounds of `score`")
-    trained_on: Literal["graded", "binary"] = Field(description="graded similarity, or match and no match")
-    published_range: tuple[float, float] = Field(description="range of the training data's own scores")
-    threshold: float | None = Field(description="score at and above which `is_match` is true")
-    calibrated: bool = Field(description="whether `probability` is available")
-
-
-class InfoResponse(BaseModel):
-    """The model and the limits; the first block has Text Embeddings Inference's names."""
-
-    model_id: str
-    model_sha: str
-    model_dtype: str = Field(description="arithmetic of the encoder; embeddings are always float32")
-    model_type: dict[str, dict[str, str]]
-    max_concurrent_requests: int = Field(description="single sentences that may wait at once")
-    max_input_length: int = Field(description="tokens after which a sentence is cut")
-    max_batch_tokens: int
-    max_client_batch_size: int = Field(description="sentences in one request")
-    auto_truncate: bool
-    tokenization_workers: int
-    version: str
-
-    embedding_size: int
-    max_body_bytes: int
-    max_sentence_characters: int
-    default_deadline_ms: int
-    max_deadline_ms: int
-    device: str
-    backend: str = Field(
-        description="what computes the embeddings: native, cuda or torch for a frozen encoder, else live"
-    )
-    score: ScoreInfo
-    metrics: dict[str, object] = Field(description="quality measured when the checkpoint was made")
 
 
 class HealthResponse(BaseModel):

@@ -68,14 +68,38 @@ class EmbeddingUsage(BaseModel):
 class EmbeddingResponse(BaseModel):
     """One embedding per text, in the order of the request."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "object": "list",
+                    "data": [{"object": "embedding", "index": 0, "embedding": [0.0132, -0.2517, 0.0904]}],
+                    "model": "demo",
+                    "usage": {"prompt_tokens": 7, "total_tokens": 7},
+                }
+            ]
+        }
+    )
+
     object: Literal["list"]
     data: list[Embedding]
     model: str
     usage: EmbeddingUsage
 
 
+_CARD: dict[str, Any] = {
+    "id": "demo",
+    "object": "model",
+    "created": 1767225600,
+    "owned_by": "simlstm",
+    "dtype": "float32",
+}
+
+
 class Model(BaseModel):
     """A served model."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CARD]})
 
     id: str
     object: Literal["model"] = "model"
@@ -86,6 +110,8 @@ class Model(BaseModel):
 
 class ModelList(BaseModel):
     """The served models."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"object": "list", "data": [_CARD]}]})
 
     object: Literal["list"] = "list"
     data: list[Model]

@@ -21,13 +21,20 @@ def kind_of(value: object) -> str:
     return _KINDS[type(value)]
 
 
-def _texts(value: Any) -> str | list[str]:
+def checked_texts(value: Any) -> str | list[str]:
+    """Return a string or an array of strings, or refuse what it is with a sentence."""
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
-        raise PydanticCustomError(
-            "texts", "it is {kind}; a string or an array of strings is needed", {"kind": kind_of(value)}
-        )
+        message = "it is {kind}; a string or an array of strings is needed"
+        raise PydanticCustomError("texts", message, {"kind": kind_of(value)})
+    return checked_list(value)
+
+
+def checked_list(value: Any) -> list[str]:
+    """Return an array of strings, or refuse what it is with a sentence."""
+    if not isinstance(value, list):
+        raise PydanticCustomError("texts", "it is {kind}; an array of strings is needed", {"kind": kind_of(value)})
     for position, item in enumerate(value):
         if not isinstance(item, str):
             raise PydanticCustomError(
@@ -41,6 +48,11 @@ def _texts(value: Any) -> str | list[str]:
 # One pass with one message, where pydantic's union would report a failure per alternative and per item.
 Texts = Annotated[
     str | list[str],
-    PlainValidator(_texts),
+    PlainValidator(checked_texts),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+TextList = Annotated[
+    list[str],
+    PlainValidator(checked_list),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
 ]

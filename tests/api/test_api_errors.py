@@ -1,34 +1,33 @@
-"""Every failure, in the shape of the dialect whose route was called."""
+"""Every failure of every route, in the shape of the dialect whose route was called, and as it is documented."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api.schemas import native, openai
+from tests.api.dialects import COMPUTING, DOCUMENT, NAMED, NATIVE, REQUESTS, TEI, check_shape, refused, with_texts
 from tests.api.live import until
 from tests.api.tiny import AllergicModel, build_model
 
 JSON = {"content-type": "application/json"}
-SIMILARITY = ("/v1/similarity", {"sentence1": "a", "sentence2": "b"})
-EMBEDDINGS = ("/v1/embeddings", {"model": "tiny", "input": "a"})
-DIALECTS = [SIMILARITY, EMBEDDINGS]
+EVERYWHERE = {200, 400, 401, 413, 415, 429, 504}
+
+every_route = pytest.mark.parametrize("path", REQUESTS)
+computing_routes = pytest.mark.parametrize("path", COMPUTING)
 
 
-def check_shape(response, path, status):
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/json"
-    if path == "/v1/embeddings" or path.startswith("/v1/models"):
-        error = openai.ErrorResponse.model_validate(response.json(), extra="forbid").error
-        assert error.type == {429: "rate_limit_error"}.get(
-            status, "server_error" if status >= 500 else "invalid_request_error"
-        )
-    else:
-        error = native.ErrorResponse.model_validate(response.json(), extra="forbid").error
-        assert error.request_id == response.headers["x-request-id"]
-    assert error.message
-    assert error.code
-    return error
+def test_what_is_documented_is_what_these_tests_see():
+    for path in REQUESTS:
+        statuses = set(EVERYWHERE)
+        if path in NATIVE or path in TEI:
+            statuses |= {422}
+        if path in COMPUTING:
+            statuses |= {503, 424 if path in TEI else 500}
+        if path in NAMED:
+            statuses |= {404}
+        assert set(map(int, DOCUMENT["paths"][path]["post"]["responses"])) == statuses, path
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
+@every_route
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -42,19 +41,30 @@ def check_shape(response, path, status):
         (b'{"a": "\x00"}', "Invalid control character"),
     ],
 )
-def test_what_is_not_json(client, path, fields, body, message):
-    error = check_shape(client.post(path, content=body, headers=JSON), path, 400)
-    assert message in error.message
-    assert error.code == "invalid_json"
+def test_what_is_not_json(client, path, body, message):
+    response = client.post(path, content=body, headers=JSON)
+    assert message in check_shape(response, path, 422 if path in TEI else 400)
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
+@every_route
 @pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"null", b"7", rb'{"\ud800": 1}'])
-def test_json_of_another_shape(client, path, fields, body):
-    check_shape(client.post(path, content=body, headers=JSON), path, 422 if path == "/v1/similarity" else 400)
+def test_json_of_another_shape(client, path, body):
+    check_shape(client.post(path, content=body, headers=JSON), path, refused(path))
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
+@every_route
+def test_an_empty_array(client, path):
+    fields = {"/": "inputs", "/embed": "inputs", "/tokenize": "inputs", "/v1/embeddings": "input", "/rerank": "texts",
+              "/score": "text_2", "/v1/score": "text_2", "/v1/similarity": "sentence2",
+              "/v1/similarity/matrix": "sentences2"}  # fmt: skip
+    empty = {fields.get(path, "documents"): []}
+    if path == "/similarity":
+        empty = {"inputs": {"source_sentence": "a", "sentences": []}}
+    response = client.post(path, json=REQUESTS[path] | empty)
+    assert "is an empty array" in check_shape(response, path, 400 if path in TEI else refused(path))
+
+
+@every_route
 @pytest.mark.parametrize(
     "headers",
     [
@@ -64,7 +74,7 @@ def test_json_of_another_shape(client, path, fields, body):
         JSON | {"content-encoding": "gzip"},
     ],
 )
-def test_another_content_type(client, path, fields, headers):
+def test_another_content_type(client, path, headers):
     check_shape(client.post(path, content=b"{}", headers=headers), path, 415)
 
 
@@ -74,27 +84,38 @@ def test_content_types_of_json(client, content_type):
     assert client.post("/v1/similarity", content=body, headers={"content-type": content_type}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1/similarity/", "/v1/models/", "/v1/models/other"])
+def test_a_byte_order_mark_is_no_error(client):
+    body = b'\xef\xbb\xbf{"sentence1": "a", "sentence2": "b"}'
+    assert client.post("/v1/similarity", content=body, headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/similarity/", "/v1/models/", "/v1/models/other", "/v1/nothing"])
 def test_not_found(client, path):
-    check_shape(client.get(path), path, 404)
+    check_shape(client.get(path), path, 404, documented=False)
 
 
-@pytest.mark.parametrize("path", ["/v1/similarity", "/v1/embeddings"])
+@pytest.mark.parametrize("path", NAMED)
+def test_another_model_is_not_found(client, path):
+    response = client.post(path, json=REQUESTS[path] | {"model": "rerank-v3.5"})
+    assert "no model 'rerank-v3.5' is served here" in check_shape(response, path, 404)
+
+
+@every_route
 def test_method_not_allowed(client, path):
-    response = client.get(path)
-    error = check_shape(response, path, 405)
-    assert response.headers["allow"] == "POST"
-    assert "POST" in error.message
+    response = client.put(path)
+    message = check_shape(response, path, 405, documented=False)
+    allowed = "GET, POST" if path == "/" else "POST"
+    assert response.headers["allow"] == allowed
+    assert f"PUT is not allowed here; allowed: {allowed}" in message
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
+@every_route
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_beyond_the_limit(serve, path, fields, declared):
+def test_a_body_beyond_the_limit(serve, path, declared):
     client = serve(max_body_bytes=1024, max_sentence_characters=1000)
     body = b'{"padding": "' + b"x" * 1024 + b'"}'
     content = body if declared else iter([body[:1000], body[1000:]])  # an iterator is sent in chunks, without a length
-    error = check_shape(client.post(path, content=content, headers=JSON), path, 413)
-    assert "1024 bytes" in error.message
+    assert "1024 bytes" in check_shape(client.post(path, content=content, headers=JSON), path, 413)
 
 
 def test_a_body_at_the_limit(serve):
@@ -103,66 +124,101 @@ def test_a_body_at_the_limit(serve):
     assert client.post("/v1/similarity", content=body, headers=JSON).status_code == 200
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
+@every_route
+def test_a_text_beyond_the_limit_is_placed(serve, path):
+    client = serve(max_sentence_characters=3)
+    message = check_shape(client.post(path, json=with_texts(REQUESTS[path], "long")), path, refused(path))
+    assert "has 4 characters; 3 are allowed" in message
+
+
+@every_route
+def test_too_many_texts(serve, path):
+    client = serve(max_request_sentences=2)
+    many = {"/": "inputs", "/embed": "inputs", "/tokenize": "inputs", "/rerank": "texts", "/v1/embeddings": "input",
+            "/score": "text_2", "/v1/score": "text_2", "/v1/similarity": "sentence2",
+            "/v1/similarity/matrix": "sentences2"}  # fmt: skip
+    fields = REQUESTS[path] | {many.get(path, "documents"): ["a"] * 3}
+    if path == "/similarity":
+        fields = {"inputs": {"source_sentence": "a", "sentences": ["a"] * 3}}
+    assert "sentences in one request; 2 are allowed" in check_shape(client.post(path, json=fields), path, refused(path))
+
+
+@every_route
 @pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic sesame"}, {"authorization": "sesame"}]
 )
-def test_without_a_good_key(serve, path, fields, headers):
+def test_without_a_good_key(serve, path, headers):
     client = serve(api_keys="sesame")
-    response = client.post(path, json=fields, headers=headers)
+    response = client.post(path, json=REQUESTS[path], headers=headers)
     check_shape(response, path, 401)
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
-def test_the_key_is_asked_for_before_the_body_is_looked_at(serve, path, fields):
+@every_route
+def test_the_key_is_asked_for_before_the_body_is_looked_at(serve, path):
     check_shape(serve(api_keys="sesame").post(path, content=b"{", headers={}), path, 401)
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
-def test_the_model_fails(serve, path, fields, caplog):
-    poisoned = {key: AllergicModel.POISON if key != "model" else value for key, value in fields.items()}
+@computing_routes
+def test_the_model_fails(serve, path, caplog):
+    fields = REQUESTS[path]
     client = serve(build_model(AllergicModel))
-    error = check_shape(client.post(path, json=poisoned), path, 500)
-    assert error.code == "model_failed"
+    poisoned = with_texts(fields, AllergicModel.POISON)
+    assert "password" not in check_shape(client.post(path, json=poisoned), path, 424 if path in TEI else 500)
     assert client.post(path, json=fields).status_code == 200
     assert "RuntimeError" in caplog.text
     assert "password" not in caplog.text
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
-def test_a_bug_of_the_server_is_a_500_with_the_request_id(serve, path, fields, monkeypatch, caplog):
+@computing_routes
+def test_a_bug_of_the_server_is_a_500_with_the_request_id(serve, path, monkeypatch, caplog):
     client = serve()
     monkeypatch.setattr(client.app.state.service, "compute", None)
-    response = client.post(path, json=fields)
-    error = check_shape(response, path, 500)
-    assert response.headers["x-request-id"] in error.message
+    response = client.post(path, json=REQUESTS[path])
+    assert response.headers["x-request-id"] in check_shape(response, path, 500, documented=False)
     assert response.headers["x-request-id"] in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's end is the point
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
-def test_no_worker(serve, path, fields):
+@computing_routes
+def test_no_worker(serve, path):
+    fields = REQUESTS[path]
     client = serve(build_model(AllergicModel))
-    deadly = {key: AllergicModel.DEADLY if key != "model" else value for key, value in fields.items()}
-    check_shape(client.post(path, json=deadly), path, 503)
+    check_shape(client.post(path, json=with_texts(fields, AllergicModel.DEADLY)), path, 503)
     response = client.post(path, json=fields)
     check_shape(response, path, 503)
     assert response.headers["retry-after"]
 
 
-@pytest.mark.parametrize(("path", "fields"), DIALECTS)
-def test_the_deadline_passes(serve, gated, path, fields):
+@computing_routes
+def test_the_deadline_passes(serve, gated, path):
     client = serve(gated, default_deadline_ms=100)
     gated.gate.clear()
-    check_shape(client.post(path, json=fields), path, 504)
+    check_shape(client.post(path, json=REQUESTS[path]), path, 504)
     gated.gate.set()
-    until(lambda: client.post(path, json=fields).status_code == 200)
+    until(lambda: client.post(path, json=REQUESTS[path]).status_code == 200)
 
 
-def test_a_request_may_shorten_its_deadline(serve, gated):
+@pytest.mark.parametrize("path", NATIVE)
+def test_a_request_may_shorten_its_deadline(serve, gated, path):
     client = serve(gated)
     gated.gate.clear()
-    path, fields = SIMILARITY
-    error = check_shape(client.post(path, json=fields | {"deadline_ms": 50}), path, 504)
-    assert "50 ms" in error.message
+    assert "50 ms" in check_shape(client.post(path, json=REQUESTS[path] | {"deadline_ms": 50}), path, 504)
+
+
+@computing_routes
+def test_the_queue_is_full(serve, gated, path):
+    client = serve(gated, max_waiting_sentences=2, max_request_sentences=2)
+    pair = REQUESTS["/v1/similarity"]
+    with ThreadPoolExecutor(2) as pool:
+        gated.calls.clear()
+        gated.gate.clear()
+        answers = [pool.submit(client.post, "/v1/similarity", json=pair)]
+        until(lambda: bool(gated.calls))
+        answers.append(pool.submit(client.post, "/v1/similarity", json=pair))
+        until(lambda: client.get("/readyz").status_code == 503)
+        response = client.post(path, json=REQUESTS[path])
+        gated.gate.set()
+        assert [answer.result(20).status_code for answer in answers] == [200, 200]
+    check_shape(response, path, 429)
+    assert int(response.headers["retry-after"]) >= 1

@@ -130,12 +130,14 @@ def test_a_bad_request_says_what_is_wrong(client, fields, code, message, field):
     assert error["field"] == field
 
 
-def test_explain_is_refused_as_not_available(client):
+def test_the_model_may_be_named(client):
     fields = {"sentence1": "a", "sentence2": "b"}
-    assert client.post(URL, json=fields | {"explain": False}).status_code == 200
-    response = client.post(URL, json=fields | {"explain": True})
-    assert response.status_code == 501
-    assert response.json()["error"]["code"] == "not_available"
+    for name in ({"model": "tiny"}, {"model": None}, {}):
+        assert client.post(URL, json=fields | name).json()["model"] == "tiny"
+    response = client.post(URL, json=fields | {"model": "other"})
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+    assert response.json()["error"]["field"] == "model"
 
 
 def test_the_largest_request_is_answered(client):
@@ -149,5 +151,5 @@ def test_many_unknown_fields_are_one_error(client):
     response = client.post(URL, json=fields)
     assert response.status_code == 422
     message = response.json()["error"]["message"]
-    assert "1002 fields came; the known ones are sentence1, sentence2, explain, deadline_ms" in message
+    assert "1002 fields came; the known ones are sentence1, sentence2, model, explain, deadline_ms" in message
     assert "more" not in message

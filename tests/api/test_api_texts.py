@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.schemas import native, openai
 from api.schemas.native import SimilarityResponse
+from tests.api.dialects import REQUESTS, check_shape, refused, with_texts
 
 JSON = {"content-type": "application/json"}
 # st.text leaves surrogates out by default; JSON can carry halves of them.
@@ -23,7 +23,7 @@ ANY_JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
     max_leaves=12,
 )
-FAST = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def post(client, path, fields):
@@ -53,46 +53,41 @@ def test_any_texts_are_embedded(client, texts):
         assert np.isfinite(np.frombuffer(base64.b64decode(entry["embedding"]), dtype="<f4")).all()
 
 
+@pytest.mark.parametrize("path", REQUESTS)
 @FAST
-@given(body=st.dictionaries(st.sampled_from(["sentence1", "sentence2", "explain", "deadline_ms"]) | ANY_TEXT, ANY_JSON))
-def test_any_fields_to_similarity(client, body):
-    response = post(client, "/v1/similarity", body)
-    # 501 is what explain=true gets, in this version.
-    assert response.status_code < 500 or response.status_code == 501 or body.get("deadline_ms")
-    if response.status_code != 200:
-        native.ErrorResponse.model_validate(response.json())
+@given(text=ANY_TEXT)
+def test_any_text_on_every_route(client, path, text):
+    assert post(client, path, with_texts(REQUESTS[path], text)).status_code == 200
 
 
+@pytest.mark.parametrize("path", REQUESTS)
 @FAST
-@given(
-    body=st.dictionaries(
-        st.sampled_from(["model", "input", "encoding_format", "dimensions", "user"]) | ANY_TEXT,
-        ANY_JSON | st.just("tiny"),
-    )
-)
-def test_any_fields_to_embeddings(client, body):
-    response = post(client, "/v1/embeddings", body)
-    assert response.status_code < 500
+@given(data=st.data())
+def test_any_fields(client, path, data):
+    known = list(client.app.openapi()["paths"][path]["post"]["requestBody"]["content"].values())
+    name = known[0]["schema"]["$ref"].rpartition("/")[2]
+    fields = list(client.app.openapi()["components"]["schemas"][name]["properties"])
+    body = data.draw(st.dictionaries(st.sampled_from(fields) | ANY_TEXT, ANY_JSON | st.just("tiny")))
+    body |= data.draw(st.sampled_from([{}, REQUESTS[path]]))
+    response = post(client, path, body)
+    assert response.status_code < 500 or body.get("deadline_ms")
     if response.status_code != 200:
-        openai.ErrorResponse.model_validate(response.json())
+        check_shape(response, path, response.status_code)
 
 
-@pytest.mark.parametrize(
-    ("path", "error"), [("/v1/similarity", native.ErrorResponse), ("/v1/embeddings", openai.ErrorResponse)]
-)
+@pytest.mark.parametrize("path", REQUESTS)
 @FAST
 @given(body=st.binary(max_size=200) | ANY_JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_body(client, path, error, body):
+def test_any_body(client, path, body):
     response = client.post(path, content=body, headers=JSON)
     assert 400 <= response.status_code < 500
-    error.model_validate(response.json())
+    check_shape(response, path, response.status_code)
 
 
-@pytest.mark.parametrize("path", ["/v1/similarity", "/v1/embeddings"])
+@pytest.mark.parametrize("path", REQUESTS)
 def test_a_megabyte_of_one_character(client, path):
-    long = "x" * 2**20
-    response = client.post(path, json={"sentence1": long, "sentence2": "a", "model": "tiny", "input": long})
-    assert response.status_code in (400, 422)
+    response = client.post(path, json=with_texts(REQUESTS[path], "x" * 2**20))
+    assert "1048576 characters" in check_shape(response, path, refused(path))
 
 
 def test_the_longest_sentence_is_cut_and_said_so(client):
