@@ -67,6 +67,8 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI's own would record URLs with their queries, and exceptions with what they quote: see api/tracing.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
     app.add_exception_handler(HTTPException, on_http_error)

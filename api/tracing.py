@@ -1,6 +1,7 @@
 """OpenTelemetry traces, sent by OTLP over HTTP where the environment names a collector."""
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from simlstm import __version__
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _STAGES = ("queue", "tokenization", "inference")
-_FLUSH_MILLISECONDS = 5000
+_FLUSH_SECONDS = 3.0
 
 
 class TracingError(Exception):
@@ -24,7 +26,7 @@ class TracingError(Exception):
 
 
 def tracing_from_environment() -> "Tracing | None":
-    """Return what records traces; None, and nothing of OpenTelemetry imported, when no collector is named.
+    """Return what records traces; None, and nothing of OpenTelemetry's SDK imported, when no collector is named.
 
     OpenTelemetry's own variables hold: the endpoint, headers and timeouts of OTLP, ``OTEL_SERVICE_NAME``,
     ``OTEL_RESOURCE_ATTRIBUTES``, ``OTEL_TRACES_SAMPLER``, ``OTEL_BSP_*``, and ``OTEL_SDK_DISABLED``.
@@ -50,23 +52,26 @@ def tracing_from_environment() -> "Tracing | None":
     named = Resource.create()
     if str(named.attributes[SERVICE_NAME]).startswith("unknown_service"):
         named = named.merge(own)
+    exporter = OTLPSpanExporter()
     provider = TracerProvider(resource=named, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Tracing(provider)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Tracing(provider, exporter)
 
 
 class Tracing:
     """Records answered requests as spans, which a thread sends in batches.
 
     Args:
-        provider: holds the sampler and the exporter.
+        provider: holds the sampler and the queue.
+        exporter: what sends the queue's batches.
     """
 
-    def __init__(self, provider: "TracerProvider") -> None:
+    def __init__(self, provider: "TracerProvider", exporter: "SpanExporter") -> None:
         from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("simlstm", __version__)
         self._parents = TraceContextTextMapPropagator()
         self._trace = trace
@@ -117,9 +122,12 @@ class Tracing:
         return self._trace.format_trace_id(span.get_span_context().trace_id)
 
     def close(self) -> None:
-        """Send what is left, and stop."""
-        self._provider.force_flush(_FLUSH_MILLISECONDS)
+        """Send what is left, for some seconds if the collector does not answer, and stop."""
+        give_up = threading.Timer(_FLUSH_SECONDS, self._exporter.shutdown)
+        give_up.start()
         self._provider.shutdown()
+        give_up.cancel()
+        give_up.join()
 
     def _parent(self, scope: Scope) -> "Context":
         from opentelemetry.context import Context

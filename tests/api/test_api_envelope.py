@@ -102,6 +102,16 @@ async def test_a_body_grows_up_to_the_limit_only(metrics):
     assert value(metrics, 'te_request_failure{err="validation"}') == 1
 
 
+@pytest.mark.anyio
+async def test_a_method_of_the_callers_own_is_not_written(metrics, caplog):
+    caplog.set_level("INFO", logger="api")
+    async with client_of(metrics) as client:
+        await client.request("HELIOTROPE", "/v1/similarity")
+    (record,) = [record for record in caplog.records if record.name == "api.middleware"]
+    assert record.fields["method"] == "_OTHER"
+    assert "HELIOTROPE" not in str(vars(record))
+
+
 def test_a_models_series_exist_at_zero(metrics):
     metrics.add_model("en")
     for sample in (

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from api.logs import ForgivingHandler, JsonFormatter, TextFormatter, configure_logs
-from tests.api.live import REPOSITORY, LiveServer, serve_process, until
+from tests.api.live import REPOSITORY, serve_process, until
 from tests.api.tiny import SENTENCES, AllergicModel, build_model
 
 PAIR = {"sentence1": SENTENCES[0], "sentence2": SENTENCES[1]}
@@ -118,14 +118,6 @@ def test_every_line_of_a_server_is_json(checkpoint):
     assert answered["milliseconds"] > 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answered["time"])
     assert not any("heliotrope" in line for line in serving.lines)
-
-
-def test_a_method_of_the_callers_own_is_not_written(model, caplog):
-    caplog.set_level(logging.DEBUG)
-    with LiveServer(model) as server, socket.create_connection(server.address, timeout=10) as connection:
-        connection.sendall(b"HELIOTROPE /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.1 4")
-    assert "HELIOTROPE" not in str([vars(entry) for entry in caplog.records])
 
 
 def test_logs_never_hold_a_users_text(serve, caplog):
