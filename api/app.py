@@ -15,6 +15,7 @@ from api.openapi import document
 from api.routes import info, native, openai, operations, rerank, score, tei
 from api.service import Service
 from api.settings import Settings
+from api.tokenizing import Tokenizing
 from simlstm import SimilarityModel, __version__
 
 ROUTERS = (native.router, openai.router, tei.router, rerank.router, score.router, info.router, operations.router)
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.tokenizing = Tokenizing(settings)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_middleware(
         Envelope, metrics=metrics, inference_routes=INFERENCE_ROUTES, max_body_bytes=settings.max_body_bytes
