@@ -16,6 +16,7 @@ from api.routes import info, native, openai, operations, rerank, score, tei
 from api.service import Service
 from api.settings import Settings
 from api.tracing import tracing_from_environment
+from api.tokenizing import Tokenizing
 from simlstm import SimilarityModel, __version__
 
 ROUTERS = (native.router, openai.router, tei.router, rerank.router, score.router, info.router, operations.router)
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
+    app.state.tokenizing = Tokenizing(settings)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_middleware(
         Envelope,

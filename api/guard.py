@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
+from starlette.requests import ClientDisconnect
 
 from api.bodies import read_json
 from api.errors import ApiError, refusal_of
@@ -41,7 +42,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             _check_key(request)
             _check_content_type(request)
-            content = await request.body()
+            content = await _body(request)
             if not content:
                 raise ApiError(422, "invalid_request", "the body is missing")
             try:
@@ -52,6 +53,13 @@ class GuardedRoute(APIRoute):
             return response
 
         return guarded
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except ClientDisconnect as error:
+        raise ApiError(499, "client_left", "the client left before its request was whole") from error
 
 
 def _check_key(request: Request) -> None:

@@ -77,4 +77,7 @@ def documented(path: str, codes: tuple[str, ...]) -> dict[int | str, dict[str, A
             "description": description,
             "content": {"application/json": {"example": example}},
         }
+        if error.code == "overloaded":
+            seconds = {"description": "seconds after which to come back", "schema": {"type": "integer", "minimum": 1}}
+            responses[status_code]["headers"] = {"Retry-After": seconds}
     return responses

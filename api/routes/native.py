@@ -7,6 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from api.bodies import answer, array_of
+from api.explanations import MOST_ALIGNED
 from api.guard import GuardedRoute
 from api.limits import check_deadline, check_explained, check_matrix, check_sentences
 from api.refusals import COMPUTES_BY_NAME, TRUNCATION, documented
@@ -16,7 +17,9 @@ from api.work import Layout, Outcome, Work
 
 SIMILARITY = "/v1/similarity"
 MATRIX = "/v1/similarity/matrix"
-_NUMBERS_OF_A_RESULT = 32  # writing one takes about as long as writing so many numbers
+# Writing one takes about as long as writing so many numbers.
+_NUMBERS_OF_A_RESULT = 32
+_NUMBERS_OF_AN_EXPLANATION = 2 * MOST_ALIGNED
 
 router = APIRouter(route_class=GuardedRoute, tags=["native"])
 
@@ -44,9 +47,10 @@ async def similarity(request: Request, body: SimilarityRequest) -> Response:
     request.state.method = "single" if work.pairs == 1 else "batch"
     outcome = await service.compute(request, model, work, deadline_ms=body.deadline_ms)
     results = _results(outcome, work, model.threshold)
+    numbers = work.pairs * (_NUMBERS_OF_AN_EXPLANATION if work.explain else _NUMBERS_OF_A_RESULT)
     content = {
         "model": model.name,
-        "results": await array_of(results, work.pairs * _NUMBERS_OF_A_RESULT),
+        "results": await array_of(results, numbers),
         "usage": _usage(outcome),
     }
     return answer(content, _headers(outcome))

@@ -106,7 +106,8 @@ async def tokenize(request: Request, body: TokenizeRequest) -> Response:
     check_sentences(service.settings, inputs=body.inputs)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     request.state.method = "single" if len(texts) == 1 else "batch"
-    tokenizations = await _tokenizing(request).tokenize(service.find(), texts)
+    tokenizing: Tokenizing = request.app.state.tokenizing
+    tokenizations = await tokenizing.tokenize(service.find(), texts)
     tokens = (
         [
             {"id": number, "text": text[start:stop], "special": False, "start": start, "stop": stop}
@@ -140,7 +141,8 @@ class _Call:
         outcome = await service.compute(self._request, self._model, work)
         if truncate is False and any(outcome.truncated):
             at = outcome.truncated.index(True)
-            (whole,) = await _tokenizing(self._request).tokenize(self._model, [work.texts[at]])
+            tokenizing: Tokenizing = self._request.app.state.tokenizing
+            (whole,) = await tokenizing.tokenize(self._model, [work.texts[at]])
             message = (
                 f"{self._places[at]} has {len(whole.ids)} tokens; {self._model.config.max_tokens} are allowed, "
                 "and truncate is false"
@@ -180,14 +182,6 @@ async def _similarity(request: Request, inputs: Sentences, parameters: Similarit
     return answer(outcome.scores.tolist(), call.headers(texts, outcome))
 
 
-def _tokenizing(request: Request) -> Tokenizing:
-    state = request.app.state
-    if not hasattr(state, "tokenizing"):
-        state.tokenizing = Tokenizing(state.service.settings)
-    tokenizing: Tokenizing = state.tokenizing
-    return tokenizing
-
-
 def _refuse_prompt(name: str | None) -> None:
     if name is not None:
         raise ApiError(422, "unknown_prompt", "prompt_name came; this model has no prompts", field="prompt_name")
@@ -203,4 +197,5 @@ def _keep(direction: str | None) -> Literal["start", "end"]:
 
 def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.maximum(lengths, np.finfo(np.float32).tiny)  # so that zero stays zero
+    return unit

@@ -1,11 +1,12 @@
 """Every failure of every route, in the shape of the dialect whose route was called, and as it is documented."""
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.api.dialects import COMPUTING, DOCUMENT, NAMED, NATIVE, REQUESTS, TEI, check_shape, refused, with_texts
-from tests.api.live import until
+from tests.api.live import LiveServer, until
 from tests.api.tiny import AllergicModel, build_model
 
 JSON = {"content-type": "application/json"}
@@ -222,3 +223,13 @@ def test_the_queue_is_full(serve, gated, path):
         assert [answer.result(20).status_code for answer in answers] == [200, 200]
     check_shape(response, path, 429)
     assert int(response.headers["retry-after"]) >= 1
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_failure_of_the_server(model, caplog):
+    lines = ["POST /embed HTTP/1.1", "Host: x", "Content-Type: application/json", "Content-Length: 100", "", ""]
+    with LiveServer(model) as server:
+        with socket.create_connection(server.address) as leaver:
+            leaver.sendall("\r\n".join(lines).encode() + b'{"inputs"')
+        metrics = server.app.state.service.metrics
+        until(lambda: b'te_request_failure{err="cancelled"} 1.0' in metrics.render())
+    assert "failed with" not in caplog.text
