@@ -80,3 +80,21 @@ def test_a_refusal_repeats_nothing_of_the_values_that_came(client, path, wrong):
         response = post(client, path, least_body(path, MARK) | ({} if name == "model" else {name: wrong}))
         check(path, response)
         assert response.status_code == 200 or MARK[:20] not in response.text, f"of {name}"
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_bodies_made_to_cost(client, path):
+    least = least_body(path, "dog")
+    nested = b'{"a":' * 50_000 + b"1" + b"}" * 50_000
+    for body in (nested, json.dumps(least)[:-1].encode() + b',"more":' + nested + b"}"):
+        assert check(path, post(client, path, body))
+    wide = {f"field{number}": number for number in range(5000)}
+    for body in (wide, least | wide, *({**least, name: [wide] * 20} for name in least)):
+        response = post(client, path, body)
+        check(path, response)
+        assert response.status_code == 200 or len(response.content) < 3000
+    for name in least:
+        response = post(client, path, least | {name: [None, {}, 7] * 1000})
+        check(path, response)
+        assert response.status_code >= 400
+        assert len(response.content) < 3000
