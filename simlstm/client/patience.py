@@ -15,7 +15,7 @@ class Timeouts:
 
     Args:
         connect: until a connection stands.
-        read: between two pieces of an answer, and so until its first one.
+        read: between two pieces of an answer, and so until its first one; longer than the server's largest deadline.
         total: all attempts of one request with the pauses between them. A call that is split into several requests
             (``embed``, ``score``) has this time for each.
 
@@ -24,7 +24,7 @@ class Timeouts:
     """
 
     connect: float = 5.0
-    read: float = 60.0
+    read: float = 90.0
     total: float = 120.0
 
     def __post_init__(self) -> None:
