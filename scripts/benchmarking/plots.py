@@ -12,6 +12,8 @@ from scripts.benchmarking.kernel_records import KernelReport
 from scripts.benchmarking.lines import memory_lines, time_lines
 from scripts.benchmarking.optional import load_package
 from scripts.benchmarking.results import EncodeReport, LayerReport, TrainReport, read_report
+from scripts.benchmarking.serving.plots import serve_drawings, soak_drawings
+from scripts.benchmarking.serving.records import ServeReport, SoakReport
 
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the reader's font
@@ -59,6 +61,10 @@ def draw_report(file: Path, folder: Path) -> list[Path]:
             drawings = {"parts": lambda axes: training_parts(axes, report)}
         case KernelReport():
             drawings = {}  # a table says it all
+        case ServeReport():
+            drawings = serve_drawings(report)
+        case SoakReport():
+            drawings = soak_drawings(report)
     written = []
     for name, draw in drawings.items():
         target = folder / f"{file.stem}-{name}.svg"

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter
 from scripts.benchmarking.cuda.records import CudaEncodeReport, CudaLayerReport, CudaTrainReport
 from scripts.benchmarking.kernel_records import KernelReport
 from scripts.benchmarking.records import Count, Difference, Machine, Positive, Record, Timing
+from scripts.benchmarking.serving.records import ServeReport, SoakReport
 
 
 class Figure(Record):
@@ -190,7 +191,17 @@ class TrainReport(Record):
     figures: dict[str, TrainFigure]
 
 
-Report = LayerReport | EncodeReport | TrainReport | CudaLayerReport | CudaEncodeReport | CudaTrainReport | KernelReport
+Report = (
+    LayerReport
+    | EncodeReport
+    | TrainReport
+    | CudaLayerReport
+    | CudaEncodeReport
+    | CudaTrainReport
+    | KernelReport
+    | ServeReport
+    | SoakReport
+)
 _REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="subject")])
 
 

@@ -19,6 +19,8 @@ from scripts.benchmarking.results import (
     TextReport,
     TrainReport,
 )
+from scripts.benchmarking.serving.records import ServeReport, SoakReport
+from scripts.benchmarking.serving.tables import serve_parts, soak_parts
 
 # Processes that want a core when the run begins. A single one more than there are cores stops a thread that the other
 # threads of a layer then wait for, at every step.
@@ -42,6 +44,10 @@ def report_text(report: Report) -> str:
             return _join([*train_parts(report), _machine(report.machine)])
         case KernelReport():
             return _join([*kernel_parts(report), _made(report.machine)])
+        case ServeReport():
+            return _join([*serve_parts(report), _machine(report.machine)])
+        case SoakReport():
+            return _join([*soak_parts(report), _machine(report.machine)])
 
 
 def _join(parts: Iterable[str]) -> str:
