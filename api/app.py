@@ -7,16 +7,17 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
-from api.errors import on_http_error
+from api.errors import ApiError, on_http_error
 from api.metrics import Metrics
 from api.middleware import Envelope
 from api.openapi import document
 from api.routes import info, native, openai, operations, rerank, score, tei
 from api.service import Service
 from api.settings import Settings
-from api.tracing import tracing_from_environment
 from api.tokenizing import Tokenizing
+from api.tracing import tracing_from_environment
 from simlstm import SimilarityModel, __version__
 
 ROUTERS = (native.router, openai.router, tei.router, rerank.router, score.router, info.router, operations.router)
@@ -45,7 +46,7 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
 
     Args:
         settings: None reads the environment.
-        model: served as it is; None loads ``settings.model`` when the application starts.
+        model: served instead of what the settings name, as a copy made when the application starts.
 
     Raises:
         pydantic.ValidationError: when a setting is out of range, or settings contradict each other.
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
         metrics=metrics,
         inference_routes=INFERENCE_ROUTES,
         max_body_bytes=settings.max_body_bytes,
+        refuse_early=partial(_refuse_early, service),
         tracing=tracing_from_environment(),
     )
     if settings.accepted_origins:
@@ -95,3 +97,9 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
         app.router.routes.extend(router.routes)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app
+
+
+def _refuse_early(service: Service, scope: Scope) -> ApiError | None:
+    """Under overload, most requests are refused: unread, they cost least, and more of the others are answered."""
+    is_inference = scope["method"] == "POST" and scope["path"] in INFERENCE_ROUTES
+    return service.early_refusal() if is_inference else None

@@ -27,7 +27,7 @@ def _answer(service: Service, reason: str | None) -> Response:
 async def livez(request: Request) -> Response:
     """Say whether the model's worker lives; when not, restart this server."""
     service: Service = request.app.state.service
-    return _answer(service, None if service.alive else "the model's worker is dead or stuck")
+    return _answer(service, service.dead_because)
 
 
 @router.get("/health", summary="Healthy?", response_model=HealthResponse, responses=_UNWELL)
@@ -54,4 +54,4 @@ async def metrics(request: Request) -> Response:
 async def welcome(request: Request) -> dict[str, str]:
     """Say what this is and where the documentation is."""
     service: Service = request.app.state.service
-    return {"service": "simlstm", "version": __version__, "model": service.name, "documentation": "/docs"}
+    return {"service": "simlstm", "version": __version__, "model": service.find().name, "documentation": "/docs"}

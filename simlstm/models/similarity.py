@@ -127,6 +127,15 @@ class SimilarityModel(ModelFacts):
         self._fresh, self._precision, self._watch = FreshEncoder(dtype, watch), dtype, watch
         return self
 
+    def trust(self) -> Self:
+        """Promise that nobody changes this model's weights from now on, so that calls need not compare; returns itself.
+
+        For a copy that nobody else holds, such as one that was unpickled; ``freeze(watched=False)`` promises the same
+        of a model that is to be frozen.
+        """
+        self._watch.watched = False
+        return self
+
     def save_pretrained(self, folder: str | Path, *, storage: Storage = "float32") -> None:
         """Write a checkpoint folder, with a model card made from what is known about the model.
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import tokenizers
 
@@ -14,6 +14,8 @@ from simlstm.text.vocabulary import train_backend
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXTS_AT_ONCE = 8192
+_CHARACTERS_A_TOKEN = 8
+_SPARE_TOKENS = 128  # a word of up to 100 characters has pieces, a longer one is unknown as a whole
 _UNKNOWN_NAMES = ("[UNK]", "<unk>", "<UNK>", "<|endoftext|>")
 
 
@@ -32,6 +34,20 @@ class Tokenization:
     ids: list[int]
     tokens: list[str]
     offsets: list[tuple[int, int]]
+    truncated: bool
+    unknown_ratio: float
+
+
+class Encoded(NamedTuple):
+    """One text as ids.
+
+    Attributes:
+        ids: Never empty: a text without tokens is the unknown id once.
+        truncated: Whether tokens beyond the limit were left out.
+        unknown_ratio: Share of the ids that are the unknown id, 1.0 for a text without tokens.
+    """
+
+    ids: list[int]
     truncated: bool
     unknown_ratio: float
 
@@ -69,6 +85,10 @@ class Tokenizer:
         self._unknown_token = self._backend.id_to_token(self.unknown_id) or ""
         if segmenter == "jieba":
             self._backend.pre_tokenizer = build_jieba_pre_tokenizer()
+
+    def __reduce__(self) -> tuple[Callable[..., "Tokenizer"], tuple[str, Segmenter]]:
+        """Be pickled as its JSON: jieba's part of it is a Python object that the library cannot pickle."""
+        return _rebuilt, (self._json, self.segmenter)
 
     @classmethod
     def train(
@@ -156,6 +176,58 @@ class Tokenizer:
             ids += [encoding.ids[:max_tokens] or [self.unknown_id] for encoding in encodings]
         return ids
 
+    def encode_told(
+        self, texts: Sequence[str], *, max_tokens: int | None = None, keep: Literal["start", "end"] = "start"
+    ) -> list[Encoded]:
+        """Return the ids of each text and say what was cut and what is unknown: ``tokenize`` without the places.
+
+        Args:
+            texts: Any strings.
+            max_tokens: Tokens beyond this many are left out. None keeps all.
+            keep: Which end of a longer text is kept.
+        """
+        _check_max_tokens(max_tokens)
+        unknown_id, told = self.unknown_id, []
+        for encoding in self._encoded_enough(list(map(_without_lone_surrogates, texts)), max_tokens, keep):
+            ids: list[int] = encoding.ids
+            if not ids:
+                told.append(Encoded([unknown_id], truncated=False, unknown_ratio=1.0))
+                continue
+            truncated = max_tokens is not None and len(ids) > max_tokens
+            if truncated:
+                ids = ids[:max_tokens] if keep == "start" else ids[-(max_tokens or 0) :]
+            told.append(Encoded(ids, truncated=truncated, unknown_ratio=ids.count(unknown_id) / len(ids)))
+        return told
+
+    def _encoded_enough(
+        self, texts: list[str], max_tokens: int | None, keep: Literal["start", "end"]
+    ) -> list[tokenizers.Encoding]:
+        """Encode of each text at least as much as is kept, and enough more that a cut word changes nothing of that.
+
+        A text of 100,000 characters takes a second and more to encode whole (one character can become 18 by NFKC), and
+        a few hundred tokens of it are kept.
+        """
+
+        def encode(parts: list[str]) -> list[tokenizers.Encoding]:
+            encodings: list[tokenizers.Encoding] = self._backend.encode_batch_fast(parts, add_special_tokens=False)
+            return encodings
+
+        if max_tokens is None:
+            return encode(texts)
+        characters = _CHARACTERS_A_TOKEN * (max_tokens + _SPARE_TOKENS)
+        encodings = encode([_end_of(text, characters, keep) for text in texts])
+        while short := [
+            place
+            for place, text in enumerate(texts)
+            if len(text) > characters and len(encodings[place].ids) < max_tokens + _SPARE_TOKENS
+        ]:
+            characters *= 8
+            for place, encoding in zip(
+                short, encode([_end_of(texts[place], characters, keep) for place in short]), strict=True
+            ):
+                encodings[place] = encoding
+        return encodings
+
     def word_numbers(self, text: str, *, max_tokens: int | None = None) -> list[int]:
         """Say which word of a text each of its tokens belongs to: the pieces of one word have one number.
 
@@ -196,9 +268,17 @@ class Tokenizer:
         )
 
 
+def _rebuilt(text: str, segmenter: Segmenter) -> Tokenizer:
+    return Tokenizer(text, segmenter=segmenter)
+
+
 def _without_lone_surrogates(text: str) -> str:
     """Replace what UTF-8 cannot carry, one character by one, so that offsets stay."""
     return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def _end_of(text: str, characters: int, keep: Literal["start", "end"]) -> str:
+    return text[:characters] if keep == "start" else text[-characters:]
 
 
 def _check_max_tokens(max_tokens: int | None) -> None:

@@ -1,6 +1,5 @@
 """A tiny model, its checkpoint, and clients of applications over it."""
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.settings import Settings
 from simlstm import SimilarityModel
-from tests.api.tiny import GatedModel, build_model
+from tests.api.tiny import Gate, GatedModel, build_model
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,11 +33,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, model: SimilarityModel)
 
 
 @pytest.fixture
-def gated() -> Iterator[GatedModel]:
+def gated(tmp_path: Path) -> Iterator[GatedModel]:
     model = build_model(GatedModel)
-    model.gate = threading.Event()
+    model.gate = Gate(tmp_path)
     model.gate.set()
-    model.calls = []
     yield model
     model.gate.set()
 

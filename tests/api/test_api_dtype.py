@@ -9,8 +9,11 @@ import torch
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.engine.jobs import Job
+from api.engine.process import load
 from api.service import StartError
 from api.settings import Settings
+from api.work import Work
 from simlstm import SimilarityModel
 from simlstm.models.frozen import FrozenEncoder
 from simlstm.rnn.frozen import PRECISIONS, frozen_backend
@@ -57,12 +60,15 @@ def test_the_encoder_is_frozen_before_the_server_is_ready(checkpoint, monkeypatc
 
     monkeypatch.setattr(FrozenEncoder, "from_encoder", classmethod(noting))
     before = torch.get_num_threads()
-    with TestClient(create_app(Settings(model=str(checkpoint), device="cpu", threads=3))) as client:
-        assert client.get("/readyz").status_code == 200
-        assert frozen_in_threads == [3], "once, by the worker, with the threads it was given"
-        embed(client, SENTENCES)
-        embed(client, ["another text"])
-        assert len(frozen_in_threads) == 1
+    settings = {
+        "folder": str(checkpoint), "device": "cpu", "dtype": None, "threads": 3, "max_batch_tokens": 100,
+        "cache_bytes": 0, "max_age": 0.05, "log_level": "info", "log_format": "text",
+    }  # fmt: skip
+    engine, _ = load(settings, b"")
+    assert frozen_in_threads == [3], "once, by the worker, with the threads it was given"
+    engine.add([Job(0, Work(SENTENCES), 0.0)])
+    engine.step()
+    assert len(frozen_in_threads) == 1
     torch.set_num_threads(before)
 
 

@@ -58,7 +58,7 @@ def test_the_openai_client_with_a_key(model):
 def test_overload_is_refused_at_once_and_everybody_is_answered(gated, pool):
     limits = {"max_waiting_sentences": 8, "max_request_sentences": 8}
     with LiveServer(gated, **limits) as server, httpx.Client(base_url=server.url, timeout=30) as client:
-        gated.calls.clear()
+        gated.gate.forget()
         gated.gate.clear()
 
         def ask(_):
@@ -98,6 +98,10 @@ def test_a_dead_worker_never_hangs_and_never_lies(pool):
         assert [client.get(path).status_code for path in ("/livez", "/readyz", "/health")] == [503] * 3
 
 
+def held_sentences(service):
+    return sum(hosted.waiting_sentences for hosted in service._all)
+
+
 def test_a_client_that_leaves_takes_its_work_along(gated):
     with LiveServer(gated) as server, httpx.Client(base_url=server.url, timeout=20) as client:
         gated.gate.clear()
@@ -109,19 +113,20 @@ def test_a_client_that_leaves_takes_its_work_along(gated):
             f"Content-Length: {len(body)}",
         ]
         request = "\r\n".join([*lines, "", ""]).encode() + body
-        batcher = server.app.state.service._batcher
+        service = server.app.state.service
         leavers = []
-        gated.calls.clear()
+        gated.gate.forget()
         for number in range(2):  # the first is in the model's hand, the second waits
             leaver = socket.create_connection(server.address)
             leaver.sendall(request)
             leavers.append(leaver)
-            until(lambda waiting=2 * number: gated.calls == [2] and batcher._waiting_sentences == waiting)
+            until(lambda held=2 * (number + 1): gated.calls == [2] and held_sentences(service) == held)
         for leaver in leavers:
             leaver.close()
-        until(lambda: batcher._waiting_sentences == 0)
-        assert "simlstm_dropped_requests_total 1.0" in client.get("/metrics").text
+        until(lambda: held_sentences(service) == 0)
         gated.gate.set()
+        until(lambda: "simlstm_dropped_requests_total 2.0" in client.get("/metrics").text)
+        assert gated.calls == [2], "what nobody waits for is not computed"
         assert client.post("/v1/similarity", json=PAIR).status_code == 200
         assert 'te_request_failure{err="cancelled"} 2.0' in client.get("/metrics").text
 

@@ -1,7 +1,5 @@
 """Probes, metrics, keys, CORS, headers, logs, and the OpenAPI document."""
 
-import shutil
-
 import pytest
 import torch
 from fastapi.testclient import TestClient
@@ -9,8 +7,8 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.service import StartError
 from api.settings import Settings
-from simlstm.models import shipped
 from simlstm.rnn.frozen import frozen_backend
+from tests.api.live import until
 from tests.api.tiny import SENTENCES, AllergicModel, build_model
 
 PAIR = {"sentence1": SENTENCES[0], "sentence2": SENTENCES[1]}
@@ -23,15 +21,16 @@ def test_probes_of_a_healthy_server(client):
         assert (response.status_code, response.json()) == (200, {"status": "ok", "reason": None, "model": "tiny"})
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the thread's end is the point
 def test_probes_of_a_dead_worker(serve):
-    client = serve(build_model(AllergicModel))
+    client = serve(build_model(AllergicModel), restart_limit=0)
     assert client.post("/v1/similarity", json=PAIR | {"sentence1": AllergicModel.DEADLY}).status_code == 503
+    dead = "the model's worker is dead, after 0 replacements within 60 s: restart this server"
+    until(lambda: client.get("/livez").json()["reason"] == dead)
     for path in PROBES:
         response = client.get(path)
         assert response.status_code == 503
         assert response.json() == {
-            "status": "unavailable", "reason": "the model's worker is dead or stuck", "model": "tiny"
+            "status": "unavailable", "reason": dead, "model": "tiny"
         }  # fmt: skip
     metrics = client.get("/metrics").text
     assert "simlstm_worker_up 0.0" in metrics
@@ -131,7 +130,7 @@ def test_a_start_that_fails_says_why(tmp_path):
     broken = build_model()
     broken.model.encoder.embedding = torch.nn.Embedding(1, 8)
     for settings, model, sentence in (
-        (Settings(), None, "no checkpoint to serve: name a shipped one, or its folder, by --model or SIMLSTM_MODEL"),
+        (Settings(), None, "no model to serve: name a shipped one, or a folder, by --model or SIMLSTM_MODEL"),
         (Settings(model=str(tmp_path / "nothing")), None, f"cannot serve {tmp_path / 'nothing'}: "),
         (Settings(), broken, "the model does not compute: "),
     ):
@@ -140,10 +139,7 @@ def test_a_start_that_fails_says_why(tmp_path):
         assert sentence in str(caught.value)
 
 
-def test_a_shipped_checkpoint_is_served_by_its_name(checkpoint, monkeypatch, tmp_path):
-    shutil.copytree(checkpoint, tmp_path / "package" / "en")
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "package")
-    monkeypatch.setattr(shipped, "SHIPPED", ("en",))
+def test_a_shipped_checkpoint_is_served_by_its_name(monkeypatch, tmp_path):
     monkeypatch.setenv("SIMLSTM_MODEL", "en")
     monkeypatch.chdir(tmp_path)
     with TestClient(create_app()) as client:
@@ -153,7 +149,7 @@ def test_a_shipped_checkpoint_is_served_by_its_name(checkpoint, monkeypatch, tmp
         assert client.post("/v1/similarity", json=PAIR).json()["model"] == "en"
     monkeypatch.setenv("SIMLSTM_MODEL", "fr")
     with (
-        pytest.raises(StartError, match=r"cannot serve fr: .* no shipped checkpoint of that name \(shipped: en\)"),
+        pytest.raises(StartError, match=r"cannot serve fr: .* no shipped checkpoint of that name \(shipped: en, zh\)"),
         TestClient(create_app()),
     ):
         pass

@@ -73,11 +73,11 @@ def test_without_calibration_there_is_no_verdict(serve):
 
 def test_the_verdict_is_inclusive_at_the_threshold(serve):
     model = build_model()
-    client = serve(model)
     fields = {"sentence1": "dog", "sentence2": "park"}
-    (result,) = client.post(URL, json=fields).json()["results"]
+    (result,) = serve(model).post(URL, json=fields).json()["results"]
     for shift, verdict in ((0.0, True), (1e-6, False)):
         model.calibration = model.calibration.model_copy(update={"threshold": result["score"] + shift})
+        client = serve(model)
         assert client.post(URL, json=fields).json()["results"][0]["is_match"] is verdict
 
 

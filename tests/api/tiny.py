@@ -1,7 +1,8 @@
 """Real tiny models, some with a fault built in."""
 
-import threading
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -21,15 +22,49 @@ SENTENCES = [
 ]
 
 
+class Gate:
+    """A gate between processes, and a count of who came to it: files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._open = folder / "open"
+        self._calls = folder / "calls"
+
+    def set(self) -> None:
+        self._open.touch()
+
+    def clear(self) -> None:
+        self._open.unlink(missing_ok=True)
+
+    @property
+    def calls(self) -> list[int]:
+        """How many sentences each model call held."""
+        return [int(line) for line in self._calls.read_text().split()] if self._calls.exists() else []
+
+    def forget(self) -> None:
+        """Count anew."""
+        self._calls.unlink(missing_ok=True)
+
+    def pass_through(self, sentences: int) -> None:
+        with self._calls.open("a") as file:
+            file.write(f"{sentences}\n")
+        end = time.monotonic() + 30
+        while not self._open.exists():
+            assert time.monotonic() < end, "the gate was never opened"
+            time.sleep(0.002)
+
+
 class GatedModel(SimilarityModel):
     """A real model that computes only while its gate is open, so that a test decides what waits."""
 
-    gate: threading.Event
-    calls: list[int]
+    gate: Gate
+
+    @property
+    def calls(self) -> list[int]:
+        """How many sentences each model call held."""
+        return self.gate.calls
 
     def encode_tokens(self, token_ids: Sequence[Sequence[int]], *, batch_size: int = 256) -> torch.Tensor:
-        self.calls.append(len(token_ids))
-        assert self.gate.wait(30)
+        self.gate.pass_through(len(token_ids))
         return super().encode_tokens(token_ids, batch_size=batch_size)
 
 
