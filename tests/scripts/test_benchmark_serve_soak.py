@@ -157,7 +157,7 @@ def test_the_commands_status_tells_of_wrong_answers(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_each_kind_is_right_for_the_models_own_values_and_for_no_others(model: SimilarityModel, kind):
-    for question in make_questions(kind, model, "tiny", SENTENCES, count=3):
+    for question in make_questions(kind, model, "tiny", SENTENCES, model.encode(SENTENCES), count=3):
         assert question.request.startswith(f"POST {kind.path} HTTP/1.1\r\n".encode())
         for low, high in question.candidates.values():
             count = kind.first if not kind.second or kind.pairwise else kind.first * kind.second
@@ -170,7 +170,7 @@ def test_each_kind_is_right_for_the_models_own_values_and_for_no_others(model: S
 
 def test_a_rerank_that_is_not_sorted_is_wrong(model: SimilarityModel):
     (kind,) = [kind for kind in KINDS if kind.name == "rerank"]
-    (question,) = make_questions(kind, model, "tiny", SENTENCES, count=1)
+    (question,) = make_questions(kind, model, "tiny", SENTENCES, model.encode(SENTENCES), count=1)
     low, _ = question.candidates["the cosine"]
     results = [{"index": index, "score": float(score)} for index, score in enumerate(low)]
     ranked = sorted(results, key=lambda result: -result["score"])
