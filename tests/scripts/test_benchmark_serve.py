@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,21 @@ def test_servers_end_with_all_their_processes(checkpoint: Path):
         assert resident_mib(server.process) > 50
         assert command.served_name(server) == "tiny"
     assert not [number for number in processes if Path(f"/proc/{number}").exists()]
+
+
+def test_a_benchmark_that_is_terminated_takes_its_servers_along(checkpoint: Path):
+    script = (
+        "import sys, time; from scripts.benchmarking.serving import servers\n"
+        "with servers.started(servers.plain(sys.argv[1])) as server:\n"
+        "    print(server.process, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(checkpoint)]
+    with subprocess.Popen(command, cwd=servers.REPOSITORY, stdout=subprocess.PIPE, text=True) as benchmark:
+        process = int(benchmark.stdout.readline())
+        assert Path(f"/proc/{process}").exists()
+        benchmark.terminate()
+    assert benchmark.returncode != 0
+    assert not Path(f"/proc/{process}").exists()
 
 
 def test_a_server_that_does_not_start_shows_why():
