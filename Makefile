@@ -7,7 +7,7 @@ RUN    ?= runs/demo
 PORT   ?= 8000
 RESULTS ?= benchmarks/results
 
-.PHONY: setup run demo test test-cuda check bench bench-cuda minilm sanitize clean
+.PHONY: setup run demo test test-cuda check bench bench-serve bench-cuda minilm sanitize clean
 
 # Stamps: `make run` does not wait for the development tools, and edited kernels are built again alone.
 $(VENV)/.installed-run: pyproject.toml constraints.txt setup.py
@@ -56,6 +56,9 @@ bench: setup minilm  ## measure everything against its peers, interleaved, and d
 	$(BIN)/python scripts/benchmark.py encode --json benchmarks/results/encode-cpu.json
 	$(BIN)/python scripts/benchmark.py train
 	$(BIN)/python scripts/benchmark.py report
+
+bench-serve: setup minilm  ## the server under load beside its peers (INFINITY=path of infinity_emb): a quarter of an hour, on an idle machine
+	$(BIN)/python scripts/benchmark.py serve --json $(RESULTS)/serve-cpu.json $(if $(INFINITY),--infinity $(INFINITY))
 
 bench-cuda: setup  ## the same on a GPU, in nine minutes at most; benchmarks/cuda.sh alone installs nothing
 	PYTHON=$(BIN)/python benchmarks/cuda.sh $(RESULTS)

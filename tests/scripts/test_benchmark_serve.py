@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from typer.testing import CliRunner
 from scripts.benchmark import main
 from scripts.benchmarking.page import write_page
 from scripts.benchmarking.results import read_report
-from scripts.benchmarking.serving import agreement, command, servers
+from scripts.benchmarking.serving import agreement, command, overload, servers
 from scripts.benchmarking.serving.records import ServeReport
 from scripts.benchmarking.serving.workload import Workload, draw_sentences
 from scripts.benchmarking.tables import report_text
@@ -20,6 +22,7 @@ from simlstm.models.config import ModelConfig
 from simlstm.models.siamese import SiameseModel
 from simlstm.models.similarity import SimilarityModel
 from simlstm.text.tokenizer import Tokenizer
+from tests.scripts.test_make_targets import planned
 
 NEEDS_WRK = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 
@@ -51,9 +54,11 @@ def plain_server(checkpoint: Path):
 
 
 @NEEDS_WRK
-def test_every_part_is_measured_written_and_drawn(checkpoint: Path, tmp_path: Path):
+@pytest.mark.slow
+def test_every_part_is_measured_written_and_drawn(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("matplotlib")
     out = tmp_path / "results" / "serve-cpu.json"
+    monkeypatch.setattr(overload, "LOADS", (0.5, 3.0))
     result = run("serve", "--model", checkpoint, "--client", 2, "--rounds", 1, "--seconds", 1, "--texts", 64,
                  "--json", out)  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -68,7 +73,7 @@ def test_every_part_is_measured_written_and_drawn(checkpoint: Path, tmp_path: Pa
     assert report.parity["plain route"] <= agreement.PLAIN_TOLERANCE
     assert report.latency.pairs == 400
     assert [(row.things, row.load) for row in report.overload] == [
-        (things, load) for things in (1, 32) for load in (0.5, 0.8, 1, 2, 3)
+        (things, load) for things in (1, 32) for load in (0.5, 3)
     ]
     assert all(row.offered.median > 0 and row.memory_after_mib.median > 0 for row in report.overload)
     assert report.skipped == {"infinity + MiniLM": "--infinity did not name its program"}
@@ -89,6 +94,21 @@ def test_servers_end_with_all_their_processes(checkpoint: Path):
         assert resident_mib(server.process) > 50
         assert command.served_name(server) == "tiny"
     assert not [number for number in processes if Path(f"/proc/{number}").exists()]
+
+
+def test_a_benchmark_that_is_terminated_takes_its_servers_along(checkpoint: Path):
+    script = (
+        "import sys, time; from scripts.benchmarking.serving import servers\n"
+        "with servers.started(servers.plain(sys.argv[1])) as server:\n"
+        "    print(server.process, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(checkpoint)]
+    with subprocess.Popen(command, cwd=servers.REPOSITORY, stdout=subprocess.PIPE, text=True) as benchmark:
+        process = int(benchmark.stdout.readline())
+        assert Path(f"/proc/{process}").exists()
+        benchmark.terminate()
+    assert benchmark.returncode != 0
+    assert not Path(f"/proc/{process}").exists()
 
 
 def test_a_server_that_does_not_start_shows_why():
@@ -157,3 +177,8 @@ def test_bodies_ask_about_each_sentence_once():
     assert [len(body["sentence1"]) for body in workload.pair_batches()] == [32, 32, 32]
     assert all(len(body["input"]) == 32 for body in workload.embedding_batches(encoding_format="float"))
     assert json.dumps(workload.single_pairs_to_embed()[0]["input"]) == json.dumps(list(workload.pairs[0]))
+
+
+def test_make_names_infinity_only_when_it_is_told():
+    assert planned("bench-serve")[-1].rstrip().endswith("serve --json benchmarks/results/serve-cpu.json")
+    assert planned("bench-serve", "INFINITY=there/infinity_emb")[-1].endswith("--infinity there/infinity_emb")

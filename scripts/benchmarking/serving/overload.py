@@ -13,6 +13,7 @@ from scripts.benchmarking.serving.records import OverloadRow, Spread
 from scripts.benchmarking.serving.servers import REPOSITORY, Server
 from scripts.benchmarking.serving.wrk import run_wrk
 
+# Arrivals over the closed-loop peak.
 LOADS = (0.5, 0.8, 1.0, 2.0, 3.0)
 # A queue that fills within a fraction of a second, so that refusing is what is measured: 256 single pairs, or 8
 # requests of 32. It must hold fewer requests than the generator has connections.
@@ -21,7 +22,7 @@ PEAK_CLIENTS = {1: 32, 32: 8}
 
 
 def measure_overload(
-    server: Server, target: Target, things: int, *, rounds: int, seconds: float, loads: Sequence[float] = LOADS
+    server: Server, target: Target, things: int, *, rounds: int, seconds: float
 ) -> Iterator[OverloadRow]:
     """Measure the closed-loop peak and then each load, round by round.
 
@@ -31,17 +32,16 @@ def measure_overload(
         things: Pairs in one request.
         rounds: How often.
         seconds: Of one run.
-        loads: Arrivals over the peak.
 
     Raises:
         RuntimeError: when the closed loop fails, or the generator.
     """
-    kept: dict[float, list[dict[str, float | None]]] = {load: [] for load in loads}
+    kept: dict[float, list[dict[str, float | None]]] = {load: [] for load in LOADS}
     for number in range(rounds):
         closed = run_wrk(
             target.url, target.path, target.bodies, clients=PEAK_CLIENTS.get(things, 8), seconds=seconds, start=number
         )
-        for load in loads:
+        for load in LOADS:
             plan = OpenLoop(
                 url=target.url, path=target.path, bodies=target.bodies, seconds=seconds, seed=number,
                 rate=load * closed.requests_per_second,

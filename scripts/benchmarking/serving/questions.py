@@ -86,12 +86,8 @@ def _ranked(field: str, items: str | None = None) -> Callable[[Any], list[float]
 
 
 def _matrix(answer: Any) -> npt.ArrayLike:
-    """Read a matrix row by row, whatever its field is called."""
-    for field in ("scores", "matrix", "results"):
-        rows = answer.get(field)
-        if isinstance(rows, list) and rows and isinstance(rows[0], list):
-            return [value["score"] if isinstance(value, dict) else value for row in rows for value in row]
-    raise ValueError("no field scores, matrix or results holds rows of numbers")
+    """Read a matrix row by row."""
+    return [score for row in answer["scores"] for score in row]
 
 
 _SIMILARITY = _by_index("score", "results")
@@ -110,7 +106,7 @@ KINDS = (
     ),
     Kind(
         "similarity, matrix", "/v1/similarity/matrix", 5, 6,
-        lambda a, b, _: {"sentence1": a, "sentence2": b}, _matrix,
+        lambda a, b, _: {"sentences1": a, "sentences2": b}, _matrix,
     ),
     Kind(
         "embeddings", "/v1/embeddings", 8, 0,
@@ -146,7 +142,14 @@ KINDS = (
 
 
 def make_questions(
-    kind: Kind, model: SimilarityModel, name: str, sentences: Sequence[str], *, count: int, seed: int = 0
+    kind: Kind,
+    model: SimilarityModel,
+    name: str,
+    sentences: Sequence[str],
+    embeddings: Floats,
+    *,
+    count: int,
+    seed: int = 0,
 ) -> list[Question]:
     """Draw requests of one kind and work out what is right.
 
@@ -155,31 +158,42 @@ def make_questions(
         model: The served checkpoint, in this process.
         name: What the server calls it.
         sentences: Where the texts are drawn from.
+        embeddings: What the model makes of them, float32 [n, D].
         count: How many requests.
         seed: Of the draws.
     """
     draws = random.Random(f"{seed} {kind.name}")  # noqa: S311 - a benchmark, no secret
+    places = [draws.choices(range(len(sentences)), k=kind.first + kind.second) for _ in range(count)]
+    # All at once: the head of a handful of pairs costs as much as that of a thousand.
+    values = _values(kind, model, embeddings[np.array(places)])
     questions = []
-    for _ in range(count):
-        first, second = draws.choices(sentences, k=kind.first), draws.choices(sentences, k=kind.second)
-        request = post_request(kind.path, json_bytes(kind.body(first, second, name)))
-        vectors = model.encode([*first, *second])
-        candidates = _pair_values(kind, model, vectors) if kind.second else _vector_values(vectors)
-        questions.append(Question(kind.name, request, kind.read, candidates))
+    for number, chosen in enumerate(places):
+        texts = [sentences[place] for place in chosen]
+        body = json_bytes(kind.body(texts[: kind.first], texts[kind.first :], name))
+        right = {meaning: (low[number], high[number]) for meaning, (low, high) in values.items()}
+        questions.append(Question(kind.name, post_request(kind.path, body), kind.read, right))
     return questions
 
 
-def _vector_values(vectors: Floats) -> dict[str, tuple[Floats, Floats]]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
-    return {"the embedding": (vectors, vectors), "the embedding at length 1": (scaled, scaled)}
+def _values(kind: Kind, model: SimilarityModel, vectors: Floats) -> dict[str, tuple[Floats, Floats]]:
+    """Work out each meaning's bounds for all questions, [questions, numbers] or [questions, texts, D].
 
-
-def _pair_values(kind: Kind, model: SimilarityModel, vectors: Floats) -> dict[str, tuple[Floats, Floats]]:
-    first, second = vectors[: kind.first], vectors[kind.first :]
+    Args:
+        kind: Which.
+        model: Scores pairs.
+        vectors: float32 [questions, texts, D].
+    """
+    if not kind.second:
+        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        scaled = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
+        return {"the embedding": (vectors, vectors), "the embedding at length 1": (scaled, scaled)}
+    first, second = vectors[:, : kind.first], vectors[:, kind.first :]
     if not kind.pairwise:
-        first, second = np.repeat(first, len(second), axis=0), np.tile(second, (len(first), 1))
-    scores, cosines = model.score_embeddings(first, second), model.similarity_pairwise(first, second).numpy()
+        first, second = np.repeat(first, kind.second, axis=1), np.tile(second, (1, kind.first, 1))
+    shape, width = first.shape[:2], first.shape[2]
+    first, second = first.reshape(-1, width), second.reshape(-1, width)
+    scores = model.score_embeddings(first, second).reshape(shape)
+    cosines = model.similarity_pairwise(first, second).numpy().reshape(shape)
     values = {
         "the pair head's score": (scores, scores),
         "the cosine": (cosines, cosines),

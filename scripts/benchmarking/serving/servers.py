@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,9 +110,23 @@ def started(launch: Launch) -> Iterator[Server]:
     with tempfile.NamedTemporaryFile() as output:
         process = subprocess.Popen(launch.command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         try:
-            yield Server(launch.name, _wait(launch, process, Path(output.name)), process.pid)
+            with _interrupted_by_termination():
+                yield Server(launch.name, _wait(launch, process, Path(output.name)), process.pid)
         finally:
             _end(process)
+
+
+@contextlib.contextmanager
+def _interrupted_by_termination() -> Iterator[None]:
+    """Let SIGTERM end this process as Ctrl-C does: by itself, it would leave the servers behind."""
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals there only
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _wait(launch: Launch, process: subprocess.Popen[bytes], output: Path) -> str:

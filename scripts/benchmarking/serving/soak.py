@@ -128,6 +128,7 @@ def growth_of(memory: Sequence[float]) -> tuple[float, float]:
 def _prepare(
     server: Server, model: SimilarityModel, sentences: Sequence[str], count: int
 ) -> tuple[list[Question], dict[str, str], list[str]]:
+    embeddings = model.encode(sentences)
     client = Client(server.url)
     try:
         offered = client.ask(get_request("/openapi.json"), "/openapi.json")["paths"]
@@ -136,7 +137,7 @@ def _prepare(
         meanings = {}
         for kind in KINDS:
             if kind.path in offered:
-                made = make_questions(kind, model, name, sentences, count=count)
+                made = make_questions(kind, model, name, sentences, embeddings, count=count)
                 meanings[kind.name] = meaning_of(made[0], client.ask(made[0].request, kind.name))
                 asked += made
     finally:

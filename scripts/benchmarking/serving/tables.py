@@ -79,7 +79,7 @@ def _load_cells(row: LoadRow) -> list[str]:
         low, high = (row.things * quartile for quartile in spread.quartiles)
         shown = f"{row.things * spread.median:,.0f} ({low:,.0f}–{high:,.0f})"
         cells.append(f"{shown} · **{figure.ratio:.1f}×**" if number else shown)
-        cells.append(" · ".join(f"{value.median:.3g}" for value in (figure.p50_ms, figure.p95_ms, figure.p99_ms)))
+        cells.append(" · ".join(_short(value.median) for value in (figure.p50_ms, figure.p95_ms, figure.p99_ms)))
     return cells
 
 
@@ -121,9 +121,14 @@ def _overload_cells(row: OverloadRow) -> list[str]:
 
 
 def _latencies(median: Spread | None, high: Spread | None) -> str:
-    return "none" if median is None or high is None else f"{median.median:.3g} · {high.median:.3g}"
+    return "none" if median is None or high is None else f"{_short(median.median)} · {_short(high.median)}"
 
 
 def _spread(spread: Spread) -> str:
     low, high = spread.quartiles
-    return f"{spread.median:.3g} ({low:.3g}–{high:.3g})"
+    return f"{_short(spread.median)} ({_short(low)}–{_short(high)})"
+
+
+def _short(value: float) -> str:
+    """Write three digits, or all that stand before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
