@@ -92,9 +92,9 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
             allow_headers=["*"],  # the headers that a preflight asks for: clients send their own beside Authorization
             expose_headers=EXPOSED_HEADERS,
         )
-    for router in ROUTERS:
-        # Not include_router: it would put a second router, with a context of its own, before each request.
-        app.router.routes.extend(router.routes)
+    # Not include_router: it would put a second router, with a context of its own, before each request. Routes are tried
+    # one after the other, so ours come before those of the documentation.
+    app.router.routes[:0] = [route for router in ROUTERS for route in router.routes]
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     return app
 

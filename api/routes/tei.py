@@ -105,7 +105,6 @@ async def tokenize(request: Request, body: TokenizeRequest) -> Response:
     _refuse_prompt(body.prompt_name)
     check_sentences(service.settings, inputs=body.inputs)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
-    request.state.method = "single" if len(texts) == 1 else "batch"
     tokenizing: Tokenizing = request.app.state.tokenizing
     tokenizations = await tokenizing.tokenize(service.find(), texts)
     tokens = (
