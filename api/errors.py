@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 
 Dialect = Literal["native", "openai", "tei", "cohere"]
 
+_LONGEST_NAME = 100  # of a field, which a caller may have made up
+
 
 class ApiError(HTTPException):
     """A failure with a machine-readable code; the route's dialect decides how it is written.
@@ -151,7 +153,7 @@ def _as_api_error(request: Request, error: HTTPException) -> ApiError:
 
 
 def _field(location: Sequence[Any]) -> str:
-    return ".".join(map(str, location))
+    return ".".join(map(str, location))[:_LONGEST_NAME]
 
 
 def _sentence(detail: Mapping[str, Any]) -> str:

@@ -183,7 +183,6 @@ class HostedModel:
             {
                 "folder": folder,
                 "log_level": self._settings.log_level,
-                "log_format": self._settings.log_format,
                 "device": own.device,
                 "dtype": own.dtype,
                 "threads": own.threads,

@@ -182,9 +182,7 @@ class Service:
     def _served(self) -> tuple[ModelSettings, ...]:
         if self._model is None:
             if not self.settings.served:
-                raise StartError(
-                    "no checkpoint to serve: name a shipped one, or its folder, by --model or SIMLSTM_MODEL"
-                )
+                raise StartError("no model to serve: name a shipped one, or a folder, by --model or SIMLSTM_MODEL")
             return self.settings.served
         return (
             ModelSettings(

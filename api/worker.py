@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import signal
 import socket
@@ -186,6 +187,8 @@ class Worker(asyncio.Protocol):
                     self._step(header, blob)
                 case "dropped":
                     self._on_step(header)
+                case "log":
+                    logging.getLogger(header["logger"]).log(header["level"], "%s", header["message"])
                 case "ready":
                     self.facts.set_result(header)
                 case "failed":

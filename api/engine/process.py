@@ -1,6 +1,7 @@
 """The worker's process: reads jobs from its socket, lets the engine compute, writes answers. It has one thread."""
 
 import contextlib
+import logging
 import os
 import pickle
 import select
@@ -15,12 +16,24 @@ from api.engine.engine import Engine, Step
 from api.engine.frames import FrameReader, Header, pack
 from api.engine.jobs import Job
 from api.engine.scoring import Answer
-from api.logs import configure_logs
 from api.work import Layout, Work
 from simlstm import SimilarityModel
 
 _WARM_UP = ["warm up", "the first call builds what later calls reuse", "热身"]
 _AT_ONCE = 2**20
+
+
+class _LogSender(logging.Handler):
+    """Sends what is logged here to the server, which writes all logs of both: in one format, to one place."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one line."""
+        line = {"type": "log", "level": record.levelno, "logger": record.name, "message": record.getMessage()}
+        self._connection.sendall(pack(line))
 
 
 class GoneError(Exception):
@@ -58,6 +71,7 @@ def serve(connection: socket.socket) -> None:
     while not messages:
         messages += reader.feed(_received(connection))
     (settings, blob), *messages = messages
+    logging.basicConfig(level=settings["log_level"].upper(), handlers=[_LogSender(connection)], force=True)
     try:
         engine, ready = load(settings, blob)
     except Exception as error:
@@ -79,7 +93,7 @@ def load(settings: Header, blob: bytes) -> tuple[Engine, Header]:
 
     Args:
         settings: "folder" of the checkpoint, or None and the model itself in the blob; "device", "dtype", "threads";
-            "max_batch_tokens", "cache_bytes" and "max_age" of the engine; "log_level" and "log_format".
+            "max_batch_tokens", "cache_bytes" and "max_age" of the engine.
         blob: a pickled model, from the server's own memory.
 
     Returns:
@@ -88,7 +102,6 @@ def load(settings: Header, blob: bytes) -> tuple[Engine, Header]:
     Raises:
         ValueError, ImportError, OSError, RuntimeError: whatever the checkpoint or the model raises.
     """
-    configure_logs(settings["log_level"], settings["log_format"])
     if settings["threads"] is not None:
         torch.set_num_threads(settings["threads"])
     if settings["folder"] is None:

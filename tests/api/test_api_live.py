@@ -67,16 +67,16 @@ def test_overload_is_refused_at_once_and_everybody_is_answered(gated, pool):
 
         answers = [pool.submit(ask, 0)]
         until(lambda: len(gated.calls) == 1)
-        # One request is in the model's hand, four wait (two sentences each); the other nineteen are refused.
+        # The worker holds four requests of two sentences each; the other twenty are refused.
         answers += [pool.submit(ask, number) for number in range(1, 24)]
-        until(lambda: sum(answer.done() for answer in answers) == 19)
+        until(lambda: sum(answer.done() for answer in answers) == 20)
         assert client.get("/livez").status_code == 200
         assert client.get("/readyz").json()["reason"] == "the queue is full"
         gated.gate.set()
         results = [answer.result(20) for answer in answers]
         refused = [(response, seconds) for response, seconds in results if response.status_code == 429]
-        assert len(refused) == 19
-        assert sum(response.status_code == 200 for response, _ in results) == 5
+        assert len(refused) == 20
+        assert sum(response.status_code == 200 for response, _ in results) == 4
         for response, seconds in refused:
             assert int(response.headers["retry-after"]) >= 1
             assert response.json()["error"]["code"] == "overloaded"

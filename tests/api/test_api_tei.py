@@ -43,7 +43,7 @@ def test_a_zero_vector_stays_zero(serve):
 
     async def zeroed(request, facts, work, **options):
         outcome = await compute(request, facts, work, **options)
-        return dataclasses.replace(outcome, embeddings=outcome.embeddings * np.float32([[0], [1]]))
+        return dataclasses.replace(outcome, embeddings=outcome.embeddings * np.array([[0], [1]], dtype=np.float32))
 
     service.compute = zeroed
     rows = floats(client.post("/embed", json={"inputs": ["dog", "park"]}))

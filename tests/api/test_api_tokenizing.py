@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from api.app import create_app
 from api.errors import ApiError
 from api.settings import Settings
 from api.tokenizing import Tokenizing
@@ -25,9 +24,9 @@ class GatedTokenizer(Tokenizer):
 
 
 @pytest.fixture
-def facts():
+def facts(serve):
     model = build_model()
-    service = create_app(Settings(), model).state.service
+    service = serve(model).app.state.service
     GatedTokenizer.gate.clear()
     yield dataclasses.replace(service.find(), tokenizer=GatedTokenizer(model.tokenizer.to_json()))
     GatedTokenizer.gate.set()
