@@ -116,7 +116,7 @@ def test_a_client_that_leaves_takes_its_work_along(gated):
         service = server.app.state.service
         leavers = []
         gated.gate.forget()
-        for number in range(2):  # the first is in the model's hand, the second waits
+        for number in range(2):  # the first is being computed, the second waits
             leaver = socket.create_connection(server.address)
             leaver.sendall(request)
             leavers.append(leaver)
@@ -125,7 +125,7 @@ def test_a_client_that_leaves_takes_its_work_along(gated):
             leaver.close()
         until(lambda: held_sentences(service) == 0)
         gated.gate.set()
-        until(lambda: "simlstm_dropped_requests_total 2.0" in client.get("/metrics").text)
+        until(lambda: "simlstm_dropped_requests_total 1.0" in client.get("/metrics").text)
         assert gated.calls == [2], "what nobody waits for is not computed"
         assert client.post("/v1/similarity", json=PAIR).status_code == 200
         assert 'te_request_failure{err="cancelled"} 2.0' in client.get("/metrics").text

@@ -12,7 +12,7 @@ from tests.api.document import ROUTES, check, least_body, post
 
 @pytest.fixture(scope="module")
 def roomy(model):
-    limits = {"max_body_bytes": 16 * 2**20, "max_sentence_characters": 2**20}
+    limits = {"max_body_bytes": 32 * 2**20, "max_sentence_characters": 2**20}
     with TestClient(create_app(Settings(**limits), model)) as client:
         yield client
 
