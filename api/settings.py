@@ -55,7 +55,10 @@ class Settings(BaseSettings):
         description="arithmetic of the encoder, int8 on the CPU only; default: bfloat16 on CUDA, float32 on the CPU",
     )
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="threads of the model; default: torch's choice"
+        default=None,
+        ge=1,
+        le=1024,
+        description="threads of the model; default: torch's choice less one, which the server itself needs",
     )
 
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for all")
@@ -73,7 +76,7 @@ class Settings(BaseSettings):
     max_matrix_pairs: int = Field(default=65_536, ge=1, description="most pairs in one matrix of scores")
     max_explained_pairs: int = Field(default=16, ge=0, description="most pairs in one request that asks why")
     max_waiting_sentences: int = Field(
-        default=16_384, ge=2, description="most sentences waiting for a model; beyond it, 429"
+        default=16_384, ge=2, description="most sentences that wait for a model or are being computed; beyond it, 429"
     )
     overload_share: float = Field(
         default=0.9, gt=0, le=1, description="share of a queue that is taken when /readyz says no"

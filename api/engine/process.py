@@ -102,8 +102,8 @@ def load(settings: Header, blob: bytes) -> tuple[Engine, Header]:
     Raises:
         ValueError, ImportError, OSError, RuntimeError: whatever the checkpoint or the model raises.
     """
-    if settings["threads"] is not None:
-        torch.set_num_threads(settings["threads"])
+    # One core is left to the server: threads that wait for each other on a taken core wait for its whole time slice.
+    torch.set_num_threads(settings["threads"] or max(1, torch.get_num_threads() - 1))
     if settings["folder"] is None:
         model: SimilarityModel = pickle.loads(blob)  # noqa: S301 - over a pair of sockets that the server made
         model.trust()  # nobody else holds this copy

@@ -125,12 +125,15 @@ def score_embeddings(model: SiameseModel, embeddings1: Tensor, embeddings2: Tens
 def _inference(model: SiameseModel) -> Iterator[None]:
     """Switch to evaluation without gradients, and back."""
     was_training = model.training
-    model.eval()
+    switches = any(module.training for module in model.modules())  # switching takes ten times as long as looking
+    if switches:
+        model.eval()
     try:
         with torch.inference_mode():
             yield
     finally:
-        model.train(was_training)
+        if switches:
+            model.train(was_training)
 
 
 def _arithmetic(weight: Tensor, precision: Precision) -> AbstractContextManager[object]:

@@ -38,7 +38,10 @@ def test_any_text_is_answered_or_refused(client, path, data):
 @given(data=st.data())
 def test_any_text_in_the_needed_fields_alone_is_answered(client, path, data):
     text = TEXT.filter(bool)  # some dialects refuse the empty one
-    response = post(client, path, data.draw(bodies(DOCUMENT, ROUTES[path], text, plain=True)))
+    body = data.draw(bodies(DOCUMENT, ROUTES[path], text, plain=True))
+    if isinstance(body.get("text_1"), list):
+        body["text_2"] = body["text_1"]  # vLLM's arrays are equally long, which no schema says
+    response = post(client, path, body)
     check(path, response)
     assert response.status_code == 200, response.text
 
