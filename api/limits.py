@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from api.errors import ApiError
+from api.facts import Facts
+from api.service import Service
 from api.settings import Settings
 
-MOST_EXPLAINED_PAIRS = 16
-MOST_MATRIX_PAIRS = 65_536
 
-
-def check_sentences(settings: Settings, **fields: str | list[str]) -> None:
-    """Refuse a request that is empty, holds too many sentences, or too long ones.
+def check_sentences(service: Service, model: Facts, **fields: str | list[str]) -> None:
+    """Refuse a request to a model that is empty, holds too many sentences, or too long ones.
 
     Raises:
         ApiError: 422, naming the field, what came and what is allowed.
     """
+    longest_allowed, most = service.settings.max_sentence_characters, service.limits(model).max_request_sentences
     total = 0
     for name, value in fields.items():
         sentences: Sequence[str] = [value] if isinstance(value, str) else value
@@ -23,34 +23,34 @@ def check_sentences(settings: Settings, **fields: str | list[str]) -> None:
         total += len(sentences)
         longest = max(range(len(sentences)), key=lambda position: len(sentences[position]))
         characters = len(sentences[longest])
-        if characters > settings.max_sentence_characters:
+        if characters > longest_allowed:
             place = name if isinstance(value, str) else f"{name}.{longest}"
-            message = f"{place} has {characters} characters; {settings.max_sentence_characters} are allowed"
+            message = f"{place} has {characters} characters; {longest_allowed} are allowed"
             raise ApiError(422, "sentence_too_long", message, field=place)
-    if total > settings.max_request_sentences:
-        message = f"{total} sentences in one request; {settings.max_request_sentences} are allowed"
+    if total > most:
+        message = f"{total} sentences in one request; {most} are allowed"
         raise ApiError(422, "too_many_sentences", message, field=next(iter(fields)))
 
 
-def check_matrix(first: int, second: int) -> None:
+def check_matrix(settings: Settings, first: int, second: int) -> None:
     """Refuse a matrix of more pairs than one answer should hold.
 
     Raises:
         ApiError: 422, naming what came and what is allowed.
     """
-    if first * second > MOST_MATRIX_PAIRS:
-        message = f"{first} × {second} sentences are {first * second} pairs; {MOST_MATRIX_PAIRS} are allowed"
+    if first * second > settings.max_matrix_pairs:
+        message = f"{first} × {second} sentences are {first * second} pairs; {settings.max_matrix_pairs} are allowed"
         raise ApiError(422, "too_many_pairs", message, field="sentences1")
 
 
-def check_explained(pairs: int) -> None:
+def check_explained(settings: Settings, pairs: int) -> None:
     """Refuse to explain many pairs: each takes as long as a step of training, and its answer is long.
 
     Raises:
         ApiError: 422, naming what came and what is allowed.
     """
-    if pairs > MOST_EXPLAINED_PAIRS:
-        message = f"explain came with {pairs} pairs; {MOST_EXPLAINED_PAIRS} are allowed"
+    if pairs > settings.max_explained_pairs:
+        message = f"explain came with {pairs} pairs; {settings.max_explained_pairs} are allowed"
         raise ApiError(422, "too_many_explanations", message, field="explain")
 
 

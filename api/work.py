@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+Measure = Literal["head", "cosine"]
+
 
 class Layout(StrEnum):
     """Which pairs of a request's texts are scored, its first sentences standing before its second ones."""
@@ -36,7 +38,7 @@ class Work:
     texts: Sequence[str]
     layout: Layout = Layout.none
     first: int = 0
-    measure: Literal["head", "cosine"] = "head"
+    measure: Measure = "head"
     embeddings: bool = False
     explain: bool = False
     keep: Literal["start", "end"] = "start"

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 
 from api.guard import GuardedRoute
 from api.refusals import documented
-from api.schemas.info import InfoResponse, ScoreInfo
+from api.schemas.info import RELEVANCE_SCORES, InfoResponse, ScoreInfo
 from api.service import Service
 from simlstm import __version__
 
@@ -18,16 +18,17 @@ async def info(request: Request) -> InfoResponse:
     """Describe the served model, how to read its scores, and what a request may hold."""
     service: Service = request.app.state.service
     model, settings = service.find(), service.settings
+    limits = service.limits(model)
     return InfoResponse(
         model_id=model.name,
         model_sha=model.fingerprint,
         model_dtype=model.dtype,
         served_model_name=model.name,
         model_type={"embedding": {"pooling": model.config.pooling}},
-        max_concurrent_requests=settings.max_waiting_sentences,
+        max_concurrent_requests=limits.max_waiting_sentences,
         max_input_length=model.config.max_tokens,
-        max_batch_tokens=settings.max_batch_tokens,
-        max_client_batch_size=settings.max_request_sentences,
+        max_batch_tokens=limits.max_batch_tokens,
+        max_client_batch_size=limits.max_request_sentences,
         auto_truncate=True,
         tokenization_workers=1,
         version=__version__,
@@ -45,6 +46,7 @@ async def info(request: Request) -> InfoResponse:
             published_range=model.config.score_range,
             threshold=model.threshold,
             calibrated=model.calibration is not None,
+            relevance_score=RELEVANCE_SCORES[settings.rerank_by],
         ),
         metrics=dict(model.metrics),
     )

@@ -37,13 +37,13 @@ async def similarity(request: Request, body: SimilarityRequest) -> Response:
     An empty sentence is compared as one unknown token, with `unknown_ratio` 1.
     """
     service: Service = request.app.state.service
-    check_sentences(service.settings, sentence1=body.sentence1, sentence2=body.sentence2)
-    check_deadline(service.settings, body.deadline_ms)
     model = service.find(body.model)
+    check_sentences(service, model, sentence1=body.sentence1, sentence2=body.sentence2)
+    check_deadline(service.settings, body.deadline_ms)
     first, second = _as_list(body.sentence1), _as_list(body.sentence2)
     work = Work([*first, *second], _layout(body), len(first), explain=body.explain)
     if work.explain:
-        check_explained(work.pairs)
+        check_explained(service.settings, work.pairs)
     request.state.method = "single" if work.pairs == 1 else "batch"
     outcome = await service.compute(request, model, work, deadline_ms=body.deadline_ms)
     results = _results(outcome, work, model.threshold)
@@ -63,13 +63,13 @@ async def similarity(request: Request, body: SimilarityRequest) -> Response:
     responses=TRUNCATION | documented(MATRIX, COMPUTES_BY_NAME),
 )
 async def matrix(request: Request, body: MatrixRequest) -> Response:
-    """Compare each sentence of one list with each of another: a row for each of the first, 65,536 pairs at most."""
+    """Compare each sentence of one list with each of another: a row for each of the first."""
     service: Service = request.app.state.service
     first, second = body.sentences1, body.sentences2
-    check_sentences(service.settings, sentences1=first, sentences2=second)
-    check_matrix(len(first), len(second))
-    check_deadline(service.settings, body.deadline_ms)
     model = service.find(body.model)
+    check_sentences(service, model, sentences1=first, sentences2=second)
+    check_matrix(service.settings, len(first), len(second))
+    check_deadline(service.settings, body.deadline_ms)
     request.state.method = "single" if len(first) == len(second) == 1 else "batch"
     work = Work([*first, *second], Layout.matrix, len(first))
     outcome = await service.compute(request, model, work, deadline_ms=body.deadline_ms)

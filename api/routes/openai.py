@@ -38,7 +38,7 @@ async def embed(request: Request, body: EmbeddingRequest) -> Response:
     if body.dimensions not in (None, size):
         message = f"dimensions is {body.dimensions}; this model's embeddings have {size} and cannot be shortened"
         raise ApiError(400, "unsupported_dimensions", message, field="dimensions")
-    check_sentences(service.settings, input=body.input)
+    check_sentences(service, model, input=body.input)
     texts = [body.input] if isinstance(body.input, str) else body.input
     request.state.method = "single" if len(texts) == 1 else "batch"
     outcome = await service.compute(request, model, Work(texts, embeddings=True))

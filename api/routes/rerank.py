@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from api.bodies import answer, array_of
 from api.guard import GuardedRoute
 from api.limits import check_sentences
-from api.ranking import descending, relevance
+from api.ranking import descending, measure_of, relevance
 from api.refusals import COMPUTES_BY_NAME, TRUNCATION, documented
 from api.schemas.cohere import RerankRequest, RerankResponse, RerankV2Request, RerankV2Response
 from api.service import Service
@@ -55,10 +55,12 @@ async def _ranked(
     service: Service = request.app.state.service
     model = service.find(body.model)
     documents = body.documents
-    check_sentences(service.settings, query=body.query, documents=documents)
+    check_sentences(service, model, query=body.query, documents=documents)
     request.state.method = "single" if len(documents) == 1 else "batch"
-    outcome = await service.compute(request, model, Work([body.query, *documents], Layout.one_to_many, 1))
-    scores = relevance(model, outcome.scores).tolist()
+    measure = measure_of(service.settings)
+    work = Work([body.query, *documents], Layout.one_to_many, 1, measure=measure)
+    outcome = await service.compute(request, model, work)
+    scores = relevance(model, measure, outcome.scores).tolist()
     results: list[dict[str, Any]] = [
         {"index": index, "relevance_score": scores[index]}
         for index in descending(outcome.scores)[: body.top_n or len(documents)]

@@ -27,7 +27,7 @@ async def score(request: Request, body: ScoreRequest) -> Response:
     """Compare one text with one or with many, or as many with as many: the scores of the model's pair head."""
     service: Service = request.app.state.service
     model = service.find(body.model)
-    check_sentences(service.settings, text_1=body.text_1, text_2=body.text_2)
+    check_sentences(service, model, text_1=body.text_1, text_2=body.text_2)
     first = [body.text_1] if isinstance(body.text_1, str) else body.text_1
     second = [body.text_2] if isinstance(body.text_2, str) else body.text_2
     if len(first) not in (1, len(second)):

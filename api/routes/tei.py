@@ -13,7 +13,7 @@ from api.errors import ApiError
 from api.facts import Facts
 from api.guard import GuardedRoute
 from api.limits import check_sentences
-from api.ranking import descending, relevance
+from api.ranking import descending, measure_of, relevance
 from api.refusals import COMPUTES, READS_A_BODY, TIMES, documented
 from api.schemas.tei import (
     EmbedRequest,
@@ -53,7 +53,7 @@ async def embed(request: Request, body: EmbedRequest) -> Response:
     if body.dimensions not in (None, model.embedding_size):
         message = f"dimensions is {body.dimensions}; this model's embeddings have {model.embedding_size}"
         raise ApiError(422, "unsupported_dimensions", message, field="dimensions")
-    check_sentences(service.settings, inputs=body.inputs)
+    check_sentences(service, model, inputs=body.inputs)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     call = _Call(request, model, ["inputs"] if isinstance(body.inputs, str) else _places("inputs", texts))
     outcome = await call.compute(Work(texts, embeddings=True, keep=_keep(body.truncation_direction)), body.truncate)
@@ -77,15 +77,16 @@ async def root(request: Request, body: RootRequest) -> Response:
 
 @router.post(RERANK, summary="Order texts", response_model=TeiRerankResponse, responses=_COMPUTED)
 async def rerank(request: Request, body: TeiRerankRequest) -> Response:
-    """Order texts by their likeness to a query, by the model's pair head; `/info` tells what the scores are."""
+    """Order texts by their likeness to a query; `/info` tells what the scores are."""
     service: Service = request.app.state.service
     model = service.find()
-    check_sentences(service.settings, query=body.query, texts=body.texts)
+    check_sentences(service, model, query=body.query, texts=body.texts)
     texts = [body.query, *body.texts]
     call = _Call(request, model, ["query", *_places("texts", body.texts)])
-    work = Work(texts, Layout.one_to_many, 1, keep=_keep(body.truncation_direction))
+    measure = measure_of(service.settings)
+    work = Work(texts, Layout.one_to_many, 1, measure=measure, keep=_keep(body.truncation_direction))
     outcome = await call.compute(work, body.truncate)
-    scores = outcome.scores.tolist() if body.raw_scores else relevance(model, outcome.scores).tolist()
+    scores = (outcome.scores if body.raw_scores else relevance(model, measure, outcome.scores)).tolist()
     ranks = (
         {"index": index, "score": scores[index]} | ({"text": body.texts[index]} if body.return_text else {})
         for index in descending(outcome.scores)
@@ -102,11 +103,12 @@ async def rerank(request: Request, body: TeiRerankRequest) -> Response:
 async def tokenize(request: Request, body: TokenizeRequest) -> Response:
     """Cut texts into the model's tokens; places count characters. The model adds no special tokens."""
     service: Service = request.app.state.service
+    model = service.find()
     _refuse_prompt(body.prompt_name)
-    check_sentences(service.settings, inputs=body.inputs)
+    check_sentences(service, model, inputs=body.inputs)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     tokenizing: Tokenizing = request.app.state.tokenizing
-    tokenizations = await tokenizing.tokenize(service.find(), texts)
+    tokenizations = await tokenizing.tokenize(model, texts)
     tokens = (
         [
             {"id": number, "text": text[start:stop], "special": False, "start": start, "stop": stop}
@@ -172,10 +174,11 @@ async def _similarity(request: Request, inputs: Sentences, parameters: Similarit
         "inputs.source_sentence": inputs.source_sentence,
         "inputs.sentences": inputs.sentences,
     }
-    check_sentences(service.settings, **fields)
+    model = service.find()
+    check_sentences(service, model, **fields)
     texts = [inputs.source_sentence, *inputs.sentences]
     places = ["inputs.source_sentence", *_places("inputs.sentences", inputs.sentences)]
-    call = _Call(request, service.find(), places)
+    call = _Call(request, model, places)
     work = Work(texts, Layout.one_to_many, 1, keep=_keep(parameters.truncation_direction))
     outcome = await call.compute(work, parameters.truncate)
     return answer(outcome.scores.tolist(), call.headers(texts, outcome))

@@ -4,11 +4,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RELEVANCE_SCORE = (
-    "relevance_score of the rerank routes is the score, mapped linearly from its range to [0, 1]; /rerank gives the "
-    "score itself with raw_scores. Query and documents are embedded one by one (a bi-encoder): no cross-encoder reads "
-    "them together"
-)
+_BI_ENCODER = "Query and documents are embedded one by one (a bi-encoder): no cross-encoder reads them together"
+RELEVANCE_SCORES = {
+    "score": "relevance_score of the rerank routes is the score, mapped linearly from its range to [0, 1]; /rerank "
+    f"gives the score itself with raw_scores. {_BI_ENCODER}",
+    "cosine": "relevance_score of the rerank routes is the cosine of the embeddings, mapped linearly from [-1, 1] to "
+    f"[0, 1]; /rerank gives the cosine itself with raw_scores. {_BI_ENCODER}",
+}
 
 
 class ScoreInfo(BaseModel):
@@ -23,7 +25,7 @@ class ScoreInfo(BaseModel):
     encoder: Literal["bi-encoder"] = Field(
         default="bi-encoder", description="each sentence is embedded by itself; a pair's score compares two embeddings"
     )
-    relevance_score: str = Field(default=RELEVANCE_SCORE, description="how the rerank routes' numbers are got")
+    relevance_score: str = Field(description="how the rerank routes' numbers are got")
 
 
 class InfoResponse(BaseModel):
@@ -63,7 +65,7 @@ class InfoResponse(BaseModel):
                         "threshold": 0.62,
                         "calibrated": True,
                         "encoder": "bi-encoder",
-                        "relevance_score": RELEVANCE_SCORE,
+                        "relevance_score": RELEVANCE_SCORES["score"],
                     },
                     "metrics": {"spearman": 0.8},
                 }

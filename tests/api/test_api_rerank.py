@@ -98,3 +98,18 @@ def test_cut_texts_are_counted(client, path):
 )
 def test_a_bad_request_says_what_is_wrong(client, path, fields, message):
     assert message in check_shape(client.post(path, json=FIELDS | fields), path, 400)
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/rerank"])
+def test_the_cosine_can_order_instead_of_the_score(serve, model, path):
+    client = serve(rerank_by="cosine")
+    documents = SENTENCES[1:]
+    body = {"query": SENTENCES[0], "documents": documents} if path == "/v1/rerank" else {
+        "query": SENTENCES[0], "texts": documents
+    }  # fmt: skip
+    answer = client.post(path, json=body).json()
+    ranked = [tuple(result.values())[:2] for result in (answer["results"] if path == "/v1/rerank" else answer)]
+    cosines = model.similarity(model.encode(SENTENCES[:1]), model.encode(documents))[0].numpy()
+    assert [index for index, _ in ranked] == np.argsort(-cosines, kind="stable").tolist()
+    np.testing.assert_allclose([score for _, score in ranked], np.sort((cosines + 1) / 2)[::-1], atol=1e-6)
+    assert "cosine of the embeddings" in client.get("/info").json()["score"]["relevance_score"]
