@@ -1,5 +1,6 @@
 """What every guarded route checks before its body is looked at: the key and the content type; then the body itself."""
 
+import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any, get_type_hints
@@ -12,6 +13,9 @@ from starlette.requests import ClientDisconnect
 from api.bodies import read_json
 from api.errors import ApiError, refusal_of
 from api.keys import is_accepted
+
+
+_BYTES_READ_ON_THE_EVENT_LOOP = 262_144  # some milliseconds
 
 
 class GuardedRoute(APIRoute):
@@ -46,11 +50,15 @@ class GuardedRoute(APIRoute):
             if not content:
                 raise ApiError(422, "invalid_request", "the body is missing")
             try:
-                body = validate(read_json(content))
+                large = len(content) > _BYTES_READ_ON_THE_EVENT_LOOP
+                body = await asyncio.to_thread(read, content) if large else read(content)
             except ValidationError as error:
                 raise refusal_of(error) from error
             response: Response = await endpoint(request, body)
             return response
+
+        def read(content: bytes) -> Any:
+            return validate(read_json(content))
 
         return guarded
 
