@@ -14,7 +14,6 @@ from api.bodies import read_json
 from api.errors import ApiError, refusal_of
 from api.keys import is_accepted
 
-
 _BYTES_READ_ON_THE_EVENT_LOOP = 262_144  # some milliseconds
 
 
