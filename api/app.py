@@ -16,6 +16,7 @@ from api.openapi import document
 from api.routes import info, native, openai, operations, rerank, score, tei
 from api.service import Service
 from api.settings import Settings
+from api.shedding import shedding_protocol
 from api.tokenizing import Tokenizing
 from api.tracing import tracing_from_environment
 from simlstm import SimilarityModel, __version__
@@ -43,6 +44,9 @@ EXPOSED_HEADERS = (
 
 def create_app(settings: Settings | None = None, model: SimilarityModel | None = None) -> FastAPI:
     """Build the application; the model is loaded, warmed up and served while the application's lifespan runs.
+
+    ``app.state.http_protocol`` is the protocol class that scripts/serve.py gives to uvicorn: it refuses what the server
+    cannot keep up with before parsing it. Any other ASGI server serves the application without it.
 
     Args:
         settings: None reads the environment.
@@ -73,6 +77,7 @@ def create_app(settings: Settings | None = None, model: SimilarityModel | None =
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
+    app.state.http_protocol = shedding_protocol(frozenset(INFERENCE_ROUTES), service.refuses_unparsed)
     app.state.tokenizing = Tokenizing(settings)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_middleware(

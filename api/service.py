@@ -12,6 +12,7 @@ from fastapi import Request
 from api.errors import ApiError
 from api.facts import Facts
 from api.hosting import HostedModel, QueueFullError
+from api.lateness import Lateness
 from api.metrics import Metrics
 from api.served import ModelSettings
 from api.settings import Settings
@@ -42,6 +43,7 @@ class Service:
         self.settings = settings
         self.metrics = metrics
         self.draining = False
+        self.lateness = Lateness()
         self._model = model
         self._hosted: dict[str, HostedModel] = {}
         self._first: HostedModel | None = None
@@ -86,6 +88,8 @@ class Service:
             return reason
         if self.draining:
             return "the server is shutting down"
+        if self.lateness.is_overloaded:
+            return "the server cannot keep up"
         for name, hosted in self._hosted.items():
             if hosted.is_overloaded:
                 return "the queue is full" if len(self._hosted) == 1 else f"{name}: the queue is full"
@@ -118,6 +122,14 @@ class Service:
             return None
         return _overloaded(min((refusal for refusal in refusals if refusal), key=lambda refusal: refusal.retry_after))
 
+    def refuses_unparsed(self, path: str) -> bool:
+        """Whether the web server is to refuse a request to a path before it is parsed; what is refused is counted."""
+        if self.lateness.admits():
+            return False
+        self.metrics.count_response(path, 429)
+        self.metrics.count_inference("single", 429, 0.0)
+        return True
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load, warm up and serve the models; on leaving, stop their workers.
@@ -129,10 +141,12 @@ class Service:
         try:
             for one in hosted:
                 await self._start(one)
+            self.lateness.start()
             with announced_shutdown(self._drain, delay=self.settings.shutdown_delay_seconds), self._reload_on_signal():
                 yield
         finally:
             self._drain()
+            self.lateness.stop()
             await asyncio.gather(*(one.close() for one in hosted))
 
     async def compute(self, request: Request, model: Facts, work: Work, *, deadline_ms: int | None = None) -> Outcome:

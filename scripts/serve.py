@@ -85,6 +85,7 @@ def main(
         raise _refuse(str(error)) from error
     config = uvicorn.Config(
         app,
+        http=app.state.http_protocol,
         host=settings.host,
         port=settings.port,
         log_config=None,  # its lines go where ours go, in our format

@@ -33,7 +33,15 @@ class LiveServer(uvicorn.Server):
 
     def __init__(self, model: SimilarityModel, **settings: object) -> None:
         self.app = create_app(Settings(**settings), model)
-        super().__init__(uvicorn.Config(self.app, port=0, log_config=None, timeout_graceful_shutdown=5))
+        super().__init__(
+            uvicorn.Config(
+                self.app,
+                http=self.app.state.http_protocol,
+                port=0,
+                log_config=None,
+                timeout_graceful_shutdown=5,
+            )
+        )
         self.thread = threading.Thread(target=self.run)
 
     def __enter__(self) -> Self:
