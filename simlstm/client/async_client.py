@@ -59,7 +59,13 @@ class AsyncClient:
         await self._http.aclose()
 
     async def similarity(
-        self, a: Texts, b: Texts, *, model: str | None = None, deadline_ms: int | None = None
+        self,
+        a: Texts,
+        b: Texts,
+        *,
+        model: str | None = None,
+        deadline_ms: int | None = None,
+        explain: bool = False,
     ) -> Similarities:
         """Compare one sentence with one, one with many, or as many with as many, pair by pair, in one request.
 
@@ -68,8 +74,9 @@ class AsyncClient:
             b: second sentences.
             model: name of a served model; None is the server's first one.
             deadline_ms: time that the server may take for each attempt.
+            explain: whether to say of each pair which words made its score.
         """
-        return await self._run(self._operations.similarity(a, b, model, deadline_ms))
+        return await self._run(self._operations.similarity(a, b, model, deadline_ms, explain=explain))
 
     async def matrix(
         self, a: Sequence[str], b: Sequence[str], *, model: str | None = None, deadline_ms: int | None = None

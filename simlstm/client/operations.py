@@ -52,10 +52,14 @@ class Operations:
         self._retries = retries
         self._info: Info | None = None
 
-    def similarity(self, a: Texts, b: Texts, model: str | None, deadline_ms: int | None) -> Steps[Similarities]:
+    def similarity(
+        self, a: Texts, b: Texts, model: str | None, deadline_ms: int | None, *, explain: bool
+    ) -> Steps[Similarities]:
         """Score one against one, one against many, or pair by pair, in one request."""
         first, second = _plain(a), _plain(b)
-        body = _given(sentence1=first, sentence2=second, model=model, deadline_ms=deadline_ms)
+        body = _given(
+            sentence1=first, sentence2=second, model=model, deadline_ms=deadline_ms, explain=True if explain else None
+        )
         answer = yield from self._ask("/v1/similarity", body)
         similarities = _read(Similarities, "POST /v1/similarity", answer)
         lengths = [len(texts) for texts in (first, second) if isinstance(texts, list)]

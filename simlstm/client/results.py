@@ -1,6 +1,7 @@
 """What the server answers, typed and frozen; fields that this client does not know are left out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ class Similarity(_Answer):
         is_match: whether the score is at or above the checkpoint's threshold; None without a threshold.
         truncated: whether each of the two sentences was cut at the model's token limit.
         unknown_ratio: share of each sentence's tokens that the model does not know.
+        explanation: what made the score, as docs/wire.md has it; None unless it was asked for.
     """
 
     index: int
@@ -37,6 +39,7 @@ class Similarity(_Answer):
     is_match: bool | None = None
     truncated: tuple[bool, bool]
     unknown_ratio: tuple[FiniteFloat, FiniteFloat]
+    explanation: dict[str, Any] | None = None
 
 
 class Similarities(_Answer):

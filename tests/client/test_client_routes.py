@@ -37,6 +37,12 @@ def test_rerank(ask, model):
     assert ask.call("rerank", SENTENCES[0], SENTENCES, 2).results == ranking.results[:2]
 
 
+def test_explanations(ask, model):
+    (explained,) = ask.call("similarity", SENTENCES[0], SENTENCES[1], explain=True).results
+    assert explained.explanation["cosine"] == pytest.approx(model.explain(*SENTENCES[:2]).cosine, abs=1e-6)
+    assert ask.call("similarity", "dog", "park").results[0].explanation is None
+
+
 def test_a_model_by_name(ask):
     assert ask.call("similarity", "dog", "park", model="tiny").model == "tiny"
     assert ask.call("score", ["dog"], ["park"], model="tiny").shape == (1,)
