@@ -113,7 +113,7 @@ class Operations:
         )
         scores = [np.empty(0, dtype=np.float32)]
         for run in runs:
-            answers = yield from self.similarity(first[run], second[run], model, None)
+            answers = yield from self.similarity(first[run], second[run], model, None, explain=False)
             scores.append(answers.scores)
         return np.concatenate(scores)
 
