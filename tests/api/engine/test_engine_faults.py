@@ -76,6 +76,40 @@ def test_the_other_sentences_of_a_failed_job_are_not_computed_later(model):
     assert len(model.calls) == 1
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_without_memory_the_budget_halves_and_all_answers_are_right(model, error):
+    model.prepare(error=error)
+    model.most_tokens = 70
+    engine = engine_of(model)
+    steps = all_steps(engine, *(embedding_job(number, text) for number, text in enumerate(TEXTS)))
+    answers = answers_of(steps)
+    assert sorted(answers) == list(range(64))
+    assert failures_of(steps) == {}
+    assert 64 <= engine.budget.tokens <= 70
+    assert engine.budget.halvings >= 2
+    assert all(step.statistics.poisoned == 0 for step in steps)
+    model.most_tokens = None
+    right(model, answers, TEXTS)
+
+
+def test_the_budget_goes_no_lower_than_what_failed_asks_for(model):
+    model.prepare(error=MemoryError)
+    model.most_tokens = 100  # of 192
+    engine = engine_of(model, max_batch_tokens=8000)
+    all_steps(engine, *(embedding_job(number, text) for number, text in enumerate(TEXTS)))
+    assert engine.budget.halvings == 1
+    assert engine.budget.tokens == 96, "half of the call that did not fit, not half of what no call ever held"
+
+
+def test_both_halves_of_a_call_that_fail_lower_the_budget_once(model):
+    model.prepare(error=MemoryError)
+    model.most_tokens = 200
+    texts = [f"{text} {word}" for text in TEXTS for word in WORDS]  # 256 of four tokens each
+    engine = engine_of(model, max_batch_tokens=1024)
+    all_steps(engine, *(embedding_job(number, text) for number, text in enumerate(texts)))
+    assert engine.budget.tokens == 128, "1024 did not fit, 512 did not, 256 did not"
+
+
 def test_the_budget_grows_again_after_calls_that_had_enough(model):
     model.prepare(error=MemoryError)
     model.most_tokens = 70
