@@ -139,6 +139,33 @@ def test_a_vector_that_is_not_finite_fails_its_jobs(model):
     assert failures_of(all_steps(engine, embedding_job(4, "park"))) == {4: "FloatingPointError"}, "it was not cached"
 
 
+class MisjudgingModel(NotingModel):
+    """A real model whose head raises on, or gives NaN for, pairs of equal sentences."""
+
+    answer: float | None = None
+
+    def score_embeddings(self, embeddings1, embeddings2):
+        scores = super().score_embeddings(embeddings1, embeddings2)
+        equal = (embeddings1 == embeddings2).all(dim=1).numpy()
+        if equal.any() and self.answer is None:
+            raise ArithmeticError("equal")
+        scores[equal] = self.answer
+        return scores
+
+
+@pytest.mark.parametrize(("answer", "error"), [(None, "ArithmeticError"), (math.nan, "FloatingPointError")])
+def test_scoring_that_fails_fails_its_own_job_only(answer, error):
+    model = build_model(MisjudgingModel)
+    model.prepare()
+    model.answer = answer
+    jobs = [pair_job(1, "dog", "park"), pair_job(2, "dog", "dog"), pair_job(3, "man", "park"), embedding_job(4, "dog")]
+    steps = all_steps(engine_of(model), *jobs)
+    assert failures_of(steps) == {2: error}
+    answers = answers_of(steps)
+    assert sorted(answers) == [1, 3, 4]
+    np.testing.assert_allclose(answers[1].scores, model.score(["dog"], ["park"]), atol=1e-6)
+
+
 def test_an_explanation_that_fails_fails_its_own_job_only(model):
     model.unexplained = POISON
     model.forbidden = set()
