@@ -140,6 +140,7 @@ class Engine:
         retries = poisoned = 0
         if taken:
             now = time.monotonic()
+            told: set[int] = set()
             embedded = embed(self._model, taken, self.budget)
             retries, poisoned = embedded.retries, len(embedded.failures)
             for sentence in taken:
@@ -150,8 +151,10 @@ class Engine:
                     if vector is None:
                         self._fail(job, embedded.failures[sentence.key])
                         continue
-                    job.taken = now
-                    job.inference_seconds += embedded.seconds
+                    if job.number not in told:
+                        told.add(job.number)
+                        job.taken = now
+                        job.inference_seconds += embedded.seconds
                     job.vectors[sentence.key] = vector
                     job.missing.remove(sentence.key)
                     if not job.missing and job.number in self._jobs:

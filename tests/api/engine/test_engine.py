@@ -79,6 +79,13 @@ def test_a_job_is_answered_as_soon_as_it_is_complete(model):
     assert not engine.is_busy
 
 
+def test_a_job_reports_the_time_of_each_call_once(model):
+    (step,) = all_steps(engine_of(model), embedding_job(1, *SENTENCES))
+    (answer,) = step.answers
+    assert 0 < answer.job.inference_seconds <= step.statistics.seconds
+    assert answer.job.tokenization_seconds > 0
+
+
 def test_a_cancelled_job_is_not_computed(model):
     engine = engine_of(model)
     engine.add([embedding_job(1, "dog", "park"), embedding_job(2, "park", "man")])
