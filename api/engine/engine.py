@@ -121,7 +121,9 @@ class Engine:
 
     def cancel(self, numbers: Collection[int]) -> int:
         """Drop jobs that nobody waits for any more; return how many were still here."""
-        dropped = 0
+        explained = [one for one in self._explaining if one.answer.job.number not in numbers]
+        dropped = len(self._explaining) - len(explained)
+        self._explaining = deque(explained)
         for number in numbers:
             job = self._jobs.pop(number, None)
             if job is None:

@@ -107,6 +107,16 @@ def test_a_cancelled_job_that_was_in_the_cache_is_not_answered(model):
     assert [answer.job.number for answer in engine.step().answers] == [3]
 
 
+def test_a_job_cancelled_while_it_is_explained_is_explained_no_further(model):
+    engine = engine_of(model)
+    work = Work(["dog", *SENTENCES], Layout.one_to_many, first=1, explain=True)
+    engine.add([Job(1, work, 0.0)])
+    engine.step()
+    assert engine.cancel([1]) == 1
+    assert not engine.is_busy
+    assert model.explained == 1
+
+
 def test_token_counts_truncation_and_unknown_words_are_of_each_text(model):
     (answer,) = answers_of(all_steps(engine_of(model), embedding_job(1, "dog", "dog " * 20, "zebra dog"))).values()
     job = answer.job
