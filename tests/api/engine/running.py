@@ -22,6 +22,7 @@ class NotingModel(SimilarityModel):
         self.unexplained: str | None = None
         self.forbidden = {tuple(ids) for ids in self.tokenizer.encode(list(forbidden))} if forbidden else set()
         self.error = error
+        self.text = ", ".join(forbidden)
         self.unfinished: set[tuple[int, ...]] = set()
         self.most_tokens: int | None = None
 
@@ -31,7 +32,7 @@ class NotingModel(SimilarityModel):
         if self.most_tokens is not None and sum(map(len, call)) > self.most_tokens:
             raise self.error("no memory")
         if self.forbidden.intersection(call):
-            raise self.error("cannot bear this")
+            raise self.error(f"cannot bear {self.text}")
         vectors = super().encode_tokens(token_ids, batch_size=batch_size)
         for row, ids in enumerate(call):
             if ids in self.unfinished:
