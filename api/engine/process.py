@@ -51,8 +51,8 @@ def run(connection: socket.socket) -> NoReturn:
         connection: its first message says which model to load and how; see ``load``.
     """
     # Whoever stops the server stops it with its group; what is in flight must still be answered.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     status = 0
     try:
         with contextlib.suppress(GoneError, BrokenPipeError, ConnectionResetError):

@@ -204,3 +204,31 @@ def test_a_fault_of_our_own_is_logged_before_the_process_ends(what):
     assert "KeyError" in lines[-1]["message"]
     assert "secret" not in str(lines)
     assert len(lines) == 2 if what == "surrogate" else 1
+
+
+def test_signals_to_the_whole_group_do_not_end_it(model):
+    code = "import socket, sys; from api.engine import process; process.run(socket.socket(fileno=int(sys.argv[1])))"
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(theirs.fileno())], cwd=REPOSITORY, pass_fds=[theirs.fileno()]
+        )
+    ours.settimeout(60)
+    reader = FrameReader()
+
+    def heard(kind):
+        while True:
+            data = ours.recv(2**20)
+            assert data, f"it ended with {process.wait(30)}"
+            if any(header["type"] == kind for header, _ in reader.feed(data)):
+                return
+
+    with ours, process:
+        ours.sendall(pack(SETTINGS, pickle.dumps(model)))
+        heard("ready")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process.send_signal(number)
+        ours.sendall(pack({"type": "ping"}))
+        heard("pong")
+        ours.close()
+        assert process.wait(30) == 0
