@@ -171,8 +171,7 @@ class Worker(asyncio.Protocol):
         end = time.monotonic() + timeout
         while self.tickets and self.is_alive and time.monotonic() < end:
             await asyncio.sleep(0.01)
-        if self._transport is not None:
-            self._transport.close()
+        self.kill()  # it has nothing to tidy up; stuck, or in a long call, it would not notice that nobody is there
         await asyncio.wait([self.closed], timeout=1)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
