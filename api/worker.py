@@ -145,11 +145,12 @@ class Worker(asyncio.Protocol):
             raise WorkerUnavailableError("the model's worker is not running")
         now = time.monotonic()
         ticket = Ticket(next(self._numbers), work, asyncio.get_running_loop().create_future(), self)
+        message = work_message(ticket.number, work, now)  # fails where a text has no UTF-8
         self.tickets[ticket.number] = ticket
         self.sentences += len(work.texts)
         if self._busy_since is None:
             self._busy_since = now
-        self._write(work_message(ticket.number, work, now))
+        self._write(message)
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:

@@ -174,6 +174,19 @@ def test_a_cancelled_request_is_dropped_and_counted_out_once(gated):
     run(main())
 
 
+def test_what_cannot_be_sent_is_not_counted(model):
+    async def main():
+        worker = await started(model)
+        with pytest.raises(TypeError):
+            worker.submit(Work(["half a pair: \ud83d"], embeddings=True))
+        assert (worker.sentences, worker.tickets) == (0, {})
+        assert worker.stalled_for() == 0
+        await worker.submit(PAIR).future
+        await worker.stop(5)
+
+    run(main())
+
+
 def test_silence_is_measured_from_the_last_sign_of_life(model):
     async def main():
         worker = await started(model)
