@@ -145,11 +145,12 @@ class Worker(asyncio.Protocol):
             raise WorkerUnavailableError("the model's worker is not running")
         now = time.monotonic()
         ticket = Ticket(next(self._numbers), work, asyncio.get_running_loop().create_future(), self)
+        message = work_message(ticket.number, work, now)  # fails where a text has no UTF-8
         self.tickets[ticket.number] = ticket
         self.sentences += len(work.texts)
         if self._busy_since is None:
             self._busy_since = now
-        self._write(work_message(ticket.number, work, now))
+        self._write(message)
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
@@ -171,8 +172,7 @@ class Worker(asyncio.Protocol):
         end = time.monotonic() + timeout
         while self.tickets and self.is_alive and time.monotonic() < end:
             await asyncio.sleep(0.01)
-        if self._transport is not None:
-            self._transport.close()
+        self.kill()  # it has nothing to tidy up; stuck, or in a long call, it would not notice that nobody is there
         await asyncio.wait([self.closed], timeout=1)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

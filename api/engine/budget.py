@@ -7,7 +7,7 @@ _LEAST = 64
 
 
 class TokenBudget:
-    """Halved when memory runs out, doubled after a hundred calls without that, up to what was set.
+    """Half of what ran out of memory, doubled after a hundred calls that did not, up to what was set.
 
     Args:
         max_tokens: what was set.
@@ -19,9 +19,12 @@ class TokenBudget:
         self.tokens = max_tokens
         self.halvings = 0
 
-    def halve(self) -> None:
-        """Note that memory ran out."""
-        self.tokens = max(min(_LEAST, self._max_tokens), self.tokens // 2)
+    def halve(self, tokens: int) -> None:
+        """Note that memory ran out in a call of so many tokens.
+
+        Both halves of a call that failed may fail again: each says no more than that its own size is too large.
+        """
+        self.tokens = max(min(_LEAST, self._max_tokens), min(self.tokens, tokens // 2))
         self.halvings += 1
         self._calls = 0
 

@@ -53,7 +53,7 @@ def embed(model: SimilarityModel, sentences: Sequence[Sentence], budget: TokenBu
             matrix = _encode(model, part)
         except Exception as error:
             if is_out_of_memory(error):
-                budget.halve()
+                budget.halve(sum(sentence.tokens for sentence in part))
             if len(part) == 1:
                 logger.error("the model failed on a sentence with %s\n%s", type(error).__name__, places(error))
                 embedded.failures[part[0].key] = type(error).__name__

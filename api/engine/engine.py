@@ -121,7 +121,9 @@ class Engine:
 
     def cancel(self, numbers: Collection[int]) -> int:
         """Drop jobs that nobody waits for any more; return how many were still here."""
-        dropped = 0
+        explained = [one for one in self._explaining if one.answer.job.number not in numbers]
+        dropped = len(self._explaining) - len(explained)
+        self._explaining = deque(explained)
         for number in numbers:
             job = self._jobs.pop(number, None)
             if job is None:
@@ -140,6 +142,7 @@ class Engine:
         retries = poisoned = 0
         if taken:
             now = time.monotonic()
+            told: set[int] = set()
             embedded = embed(self._model, taken, self.budget)
             retries, poisoned = embedded.retries, len(embedded.failures)
             for sentence in taken:
@@ -150,8 +153,10 @@ class Engine:
                     if vector is None:
                         self._fail(job, embedded.failures[sentence.key])
                         continue
-                    job.taken = now
-                    job.inference_seconds += embedded.seconds
+                    if job.number not in told:
+                        told.add(job.number)
+                        job.taken = now
+                        job.inference_seconds += embedded.seconds
                     job.vectors[sentence.key] = vector
                     job.missing.remove(sentence.key)
                     if not job.missing and job.number in self._jobs:

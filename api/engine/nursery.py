@@ -15,8 +15,8 @@ from api.engine import process
 
 def run(orders: socket.socket) -> None:
     """Fork a worker for every connection that is sent, answering with its process id, until ``orders`` is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps workers; the server sees their connection end
     gc.freeze()  # what is shared stays shared: the collector would write into every page of it
     while True:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from api.engine.embedding import places
 from api.engine.engine import Engine, Step
 from api.engine.frames import FrameReader, Header, pack
 from api.engine.jobs import Job
@@ -19,6 +20,7 @@ from api.engine.scoring import Answer
 from api.work import Layout, Work
 from simlstm import SimilarityModel
 
+logger = logging.getLogger(__name__)
 _WARM_UP = ["warm up", "the first call builds what later calls reuse", "热身"]
 _AT_ONCE = 2**20
 
@@ -32,7 +34,9 @@ class _LogSender(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one line."""
-        line = {"type": "log", "level": record.levelno, "logger": record.name, "message": record.getMessage()}
+        # Half a surrogate pair, which a file's name may hold, has no UTF-8.
+        message = record.getMessage().encode("utf-8", "replace").decode()
+        line = {"type": "log", "level": record.levelno, "logger": record.name, "message": message}
         self._connection.sendall(pack(line))
 
 
@@ -47,14 +51,18 @@ def run(connection: socket.socket) -> NoReturn:
         connection: its first message says which model to load and how; see ``load``.
     """
     # Whoever stops the server stops it with its group; what is in flight must still be answered.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     status = 0
     try:
         with contextlib.suppress(GoneError, BrokenPipeError, ConnectionResetError):
             serve(connection)
     except SystemExit:
         status = 1
+    except Exception as error:
+        status = 1
+        with contextlib.suppress(OSError):
+            logger.critical("the worker ends, because of a fault: %s\n%s", type(error).__name__, places(error))
     finally:
         connection.close()
         os._exit(status)  # what the process was forked from has nothing to be cleaned up here

@@ -48,6 +48,9 @@ def answer_all(model: SimilarityModel, jobs: Sequence[Job]) -> list[Answer]:
             continue
         first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
         values = _score(model, vectors, first, second, is_cosine=measure == "cosine")
+        # As of a vector: JSON has no word for it.
+        if not np.isfinite(values).all():
+            raise FloatingPointError("a score is not finite")
         ends = np.cumsum([len(side) for side, _ in pairs])[:-1]
         for (job, _), own in zip(asking, np.split(values, ends), strict=True):
             scores[job.number] = own
