@@ -7,6 +7,8 @@ from api.facts import Facts
 from api.service import Service
 from api.settings import Settings
 
+MOST_TOKENIZED_CHARACTERS = 65_536
+
 
 def check_sentences(service: Service, model: Facts, **fields: str | list[str]) -> None:
     """Refuse a request to a model that is empty, holds too many sentences, or too long ones.
@@ -41,6 +43,18 @@ def check_matrix(settings: Settings, first: int, second: int) -> None:
     if first * second > settings.max_matrix_pairs:
         message = f"{first} × {second} sentences are {first * second} pairs; {settings.max_matrix_pairs} are allowed"
         raise ApiError(422, "too_many_pairs", message, field="sentences1")
+
+
+def check_tokenized(texts: Sequence[str]) -> None:
+    """Refuse to tokenize more than some tens of sentences' worth of text: its answer is a hundred times as long.
+
+    Raises:
+        ApiError: 422, naming what came and what is allowed.
+    """
+    characters = sum(map(len, texts))
+    if characters > MOST_TOKENIZED_CHARACTERS:
+        message = f"{characters} characters came to be tokenized; {MOST_TOKENIZED_CHARACTERS} are allowed"
+        raise ApiError(422, "too_many_characters", message, field="inputs")
 
 
 def check_explained(settings: Settings, pairs: int) -> None:

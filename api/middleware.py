@@ -107,6 +107,12 @@ class Envelope:
                 await self._app(scope, self._limited(headers, receive), send_wrapped)
             else:
                 await refuse(refusal)
+        except asyncio.CancelledError:
+            # The web server gives up what was not answered in the time it has to end.
+            if not status:
+                message = "the server is shutting down and has no time left for this request"
+                await refuse(ApiError(503, "unavailable", message, headers={"Retry-After": "1"}))
+            raise
         except Exception as error:
             if isinstance(error, ApiError) and not status:  # raised where no handler of the application sees it
                 await refuse(error)

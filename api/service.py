@@ -244,7 +244,7 @@ class Service:
             return await future
         except (ApiError, asyncio.CancelledError) as error:
             hosted.cancel(ticket)
-            if not isinstance(error, ApiError) or error.code == "client_left":
+            if isinstance(error, ApiError) and error.code == "client_left":
                 self.metrics.cancelled.inc()
             raise
         finally:

@@ -99,7 +99,9 @@ class Settings(BaseSettings):
         default=120.0, gt=0, description="a model call that runs longer than this counts as stuck"
     )
     restart_limit: int = Field(
-        default=5, ge=0, description="replacements of a dead worker within the window before /livez says no"
+        default=5,
+        ge=0,
+        description="replacements of a dead worker within the window; beyond, it stays dead until the window moves on",
     )
     restart_window_seconds: float = Field(default=60.0, gt=0, description="window in which replacements are counted")
     reload_seconds: float = Field(
@@ -108,7 +110,7 @@ class Settings(BaseSettings):
     shutdown_delay_seconds: float = Field(
         default=1.0, ge=0, le=300, description="after SIGTERM, time of serving on with /readyz at 503 before draining"
     )
-    drain_seconds: int = Field(default=20, ge=0, description="after that, time for requests in flight to end")
+    drain_seconds: int = Field(default=30, ge=0, description="after that, time for requests in flight to end")
 
     api_keys: Annotated[SecretStr, BeforeValidator(_joined)] = Field(
         default=SecretStr(""),

@@ -132,9 +132,9 @@ class Tracing:
     def _parent(self, scope: Scope) -> "Context":
         from opentelemetry.context import Context
 
-        names = (b"traceparent", b"tracestate")
-        carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in names}
-        return self._parents.extract(carrier, Context())
+        # Without tracestate: that one carries a caller's own words, and would be exported.
+        parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
+        return self._parents.extract({} if parent is None else {"traceparent": parent}, Context())
 
     def _record_stages(self, span: "Span", timings: dict[str, float], started: int, ended: int) -> None:
         """Record the stages, their lengths as measured, placed one after the other up to the end of the request."""

@@ -17,6 +17,10 @@ from simlstm.models.similarity import SimilarityModel
 logger = logging.getLogger(__name__)
 
 
+class BrokenModelError(Exception):
+    """The model fails on everything: after a fault of the device, for one."""
+
+
 @dataclass(slots=True)
 class Embedded:
     """What became of sentences.
@@ -43,6 +47,9 @@ def embed(model: SimilarityModel, sentences: Sequence[Sentence], budget: TokenBu
         model: the model.
         sentences: distinct.
         budget: of tokens; told what happens.
+
+    Raises:
+        BrokenModelError: when the model fails on one unknown token, too.
     """
     embedded = Embedded()
     started = time.perf_counter()
@@ -55,6 +62,8 @@ def embed(model: SimilarityModel, sentences: Sequence[Sentence], budget: TokenBu
             if is_out_of_memory(error):
                 budget.halve(sum(sentence.tokens for sentence in part))
             if len(part) == 1:
+                if not is_out_of_memory(error):
+                    _check(model)
                 logger.error("the model failed on a sentence with %s\n%s", type(error).__name__, places(error))
                 embedded.failures[part[0].key] = type(error).__name__
                 continue
@@ -68,6 +77,14 @@ def embed(model: SimilarityModel, sentences: Sequence[Sentence], budget: TokenBu
             embedded.vectors[sentence.key] = row.copy()  # a view would keep the whole matrix
     embedded.seconds = time.perf_counter() - started
     return embedded
+
+
+def _check(model: SimilarityModel) -> None:
+    """Tell a sentence at fault from a model that computes nothing any more, which its process does not outlive."""
+    try:
+        model.encode_tokens([[model.tokenizer.unknown_id]])
+    except Exception as error:
+        raise BrokenModelError(f"the model computes nothing any more: {type(error).__name__}") from None
 
 
 def _encode(model: SimilarityModel, sentences: Sequence[Sentence]) -> NDArray[np.float32]:

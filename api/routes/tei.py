@@ -12,7 +12,7 @@ from api.bodies import answer, array_of
 from api.errors import ApiError
 from api.facts import Facts
 from api.guard import GuardedRoute
-from api.limits import check_sentences
+from api.limits import check_sentences, check_tokenized
 from api.ranking import descending, measure_of, relevance
 from api.refusals import COMPUTES, READS_A_BODY, TIMES, documented
 from api.schemas.tei import (
@@ -107,6 +107,7 @@ async def tokenize(request: Request, body: TokenizeRequest) -> Response:
     _refuse_prompt(body.prompt_name)
     check_sentences(service, model, inputs=body.inputs)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+    check_tokenized(texts)
     tokenizing: Tokenizing = request.app.state.tokenizing
     tokenizations = await tokenizing.tokenize(model, texts)
     tokens = (
@@ -142,12 +143,8 @@ class _Call:
         outcome = await service.compute(self._request, self._model, work)
         if truncate is False and any(outcome.truncated):
             at = outcome.truncated.index(True)
-            tokenizing: Tokenizing = self._request.app.state.tokenizing
-            (whole,) = await tokenizing.tokenize(self._model, [work.texts[at]])
-            message = (
-                f"{self._places[at]} has {len(whole.ids)} tokens; {self._model.config.max_tokens} are allowed, "
-                "and truncate is false"
-            )
+            most = self._model.config.max_tokens
+            message = f"{self._places[at]} has more than the {most} tokens allowed, and truncate is false"
             raise ApiError(422, "too_many_tokens", message, field=self._places[at])
         return outcome
 

@@ -1,5 +1,7 @@
 """The envelope around an application: early refusals, headers, counters, the last resort."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -119,3 +121,28 @@ def test_a_models_series_exist_at_zero(metrics):
         'simlstm_reloads_total{model="en",result="taken_up"}', 'simlstm_reloads_total{model="en",result="refused"}',
     ):  # fmt: skip
         assert value(metrics, sample) == 0
+
+
+@pytest.mark.anyio
+async def test_what_a_shutdown_cuts_off_is_answered_in_its_dialect(metrics):
+    async def endless(scope, receive, send):
+        await asyncio.sleep(60)
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    envelope = Envelope(endless, metrics=metrics, inference_routes=ROUTES, max_body_bytes=100)
+    scope = {"type": "http", "method": "POST", "path": "/v1/similarity", "headers": [], "query_string": b""}
+    task = asyncio.create_task(envelope(scope, receive, send))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+    assert b"the server is shutting down" in sent[1]["body"]

@@ -114,7 +114,7 @@ def test_what_is_too_long_is_cut_or_refused(client, path, fields, places):
         assert response.status_code == 200
         assert response.headers["x-truncated-inputs"] == "1"
     message = check_shape(asked(False), path, 422)
-    assert message == f"{places[0]} has 13 tokens; 12 are allowed, and truncate is false"
+    assert message == f"{places[0]} has more than the 12 tokens allowed, and truncate is false"
 
 
 def test_truncate_false_lets_pass_what_fits(client):
@@ -185,3 +185,8 @@ def test_headers_of_times_and_sizes(client):
     times = {name: int(headers[f"x-{name}"]) for name in names}
     assert all(value >= 0 for value in times.values())
     assert times["compute-time"] == times["total-time"] < 60_000
+
+
+def test_tokenizing_is_bounded_in_characters(client):
+    response = client.post("/tokenize", json={"inputs": ["!" * 40_000, "!" * 30_000]})
+    assert "70000 characters came to be tokenized; 65536 are allowed" in check_shape(response, "/tokenize", 422)
