@@ -198,7 +198,8 @@ class HostedModel:
     def _take(self, worker: Worker) -> None:
         facts = worker.facts.result()
         self._worker = worker
-        self._facts = _facts(self.own.name or facts["name"], facts)
+        # A link that points to another folder now is still the model that clients know.
+        self._facts = _facts(self.known_name or facts["name"], facts)
         self._trouble = None
         self.cache_bytes = 0
         self._metrics.add_model(self._facts.name)
