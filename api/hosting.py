@@ -237,7 +237,7 @@ class HostedModel:
         died = time.monotonic()
         self._trouble = "the model's worker died and is being replaced"
         logger.critical("the worker of %s is gone and is being replaced", self.known_name)
-        while True:
+        while self._worker is None or not self._worker.is_alive:  # a reload may come first
             now = time.monotonic()
             while self._replacements and now - self._replacements[0] > self._settings.restart_window_seconds:
                 self._replacements.popleft()
@@ -252,7 +252,7 @@ class HostedModel:
             self._metrics.worker_restarts.labels(self.facts.name).inc()
             async with self._reloading:
                 if self._worker is not None and self._worker.is_alive:
-                    return  # a reload came first
+                    return
                 try:
                     self._take(await self._new_worker())
                 except (WorkerStartError, WorkerUnavailableError, OSError) as error:
