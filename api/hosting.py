@@ -7,6 +7,7 @@ import math
 import pickle
 import time
 from collections import deque
+from pathlib import Path
 
 from api.engine.frames import Header
 from api.facts import Facts
@@ -16,15 +17,17 @@ from api.settings import Settings
 from api.spawning import NURSERY
 from api.work import Work
 from api.worker import Ticket, Worker, WorkerStartError, WorkerUnavailableError
+from simlstm.models.atomic import WHOLE
 from simlstm.models.calibration import Calibration
 from simlstm.models.config import ModelConfig
+from simlstm.models.folder import NAMES
 from simlstm.models.shipped import checkpoint_folder
 from simlstm.models.similarity import SimilarityModel
 from simlstm.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[tuple[int, int, int] | None, ...]
 _LARGEST_RETRY_SECONDS = 60
 
 
@@ -325,8 +328,20 @@ def _facts(name: str, said: Header) -> Facts:
 
 
 def _stamp(path: str) -> Stamp | None:
-    """Return what changes when a checkpoint is replaced; None while there is none."""
+    """Return what changes when any file of a checkpoint is replaced; None while there is none.
+
+    Whoever copies a checkpoint file by file is refused until the last one has come, and must be looked at again then.
+    """
     with contextlib.suppress(OSError, ValueError):
-        status = (checkpoint_folder(path) / "config.json").stat()
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        folder = checkpoint_folder(path)
+        stamp = tuple(_file_stamp(folder, name) for name in NAMES)
+        return stamp if any(stamp) else None
+    return None
+
+
+def _file_stamp(folder: Path, name: str) -> tuple[int, int, int] | None:
+    for file in (folder / WHOLE / name, folder / name):  # as its reader looks for it
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            return status.st_ino, status.st_mtime_ns, status.st_size
     return None

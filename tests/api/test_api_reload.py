@@ -143,6 +143,22 @@ def test_a_link_that_points_elsewhere_is_reloaded_under_the_old_name(tmp_path, m
         assert client.get("/info").json()["model_id"] == name
 
 
+def test_looking_for_changes_finds_one_and_is_not_led_astray(folder, tmp_path, model):
+    """A checkpoint that is copied file by file, config.json first, is taken up once it is whole."""
+    other = other_model()
+    other.save_pretrained(tmp_path / "other")
+    with TestClient(create_app(Settings(model=str(folder), reload_seconds=0.05))) as client:
+        shutil.copy(tmp_path / "other" / "config.json", folder)
+        until(lambda: reloads(client, "refused"))
+        np.testing.assert_array_equal(embedding(client), model.encode(SENTENCES[:1])[0])
+        for file in (tmp_path / "other").iterdir():
+            shutil.copy(file, folder)
+        until(lambda: client.get("/info").json()["model_sha"] == other.fingerprint)
+        taken_up = client.app.state.service._all[0]._worker
+        client.portal.call(asyncio.sleep, 0.3)
+        assert client.app.state.service._all[0]._worker is taken_up, "what has not changed is not loaded again"
+
+
 def test_a_model_without_a_folder_is_not_reloaded(serve):
     assert reload(serve()) == []
 
