@@ -7,6 +7,7 @@ import math
 import pickle
 import time
 from collections import deque
+from pathlib import Path
 
 from api.engine.frames import Header
 from api.facts import Facts
@@ -16,15 +17,17 @@ from api.settings import Settings
 from api.spawning import NURSERY
 from api.work import Work
 from api.worker import Ticket, Worker, WorkerStartError, WorkerUnavailableError
+from simlstm.models.atomic import WHOLE
 from simlstm.models.calibration import Calibration
 from simlstm.models.config import ModelConfig
+from simlstm.models.folder import NAMES
 from simlstm.models.shipped import checkpoint_folder
 from simlstm.models.similarity import SimilarityModel
 from simlstm.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[tuple[int, int, int] | None, ...]
 _LARGEST_RETRY_SECONDS = 60
 
 
@@ -198,7 +201,8 @@ class HostedModel:
     def _take(self, worker: Worker) -> None:
         facts = worker.facts.result()
         self._worker = worker
-        self._facts = _facts(self.own.name or facts["name"], facts)
+        # A link that points to another folder now is still the model that clients know.
+        self._facts = _facts(self.known_name or facts["name"], facts)
         self._trouble = None
         self.cache_bytes = 0
         self._metrics.add_model(self._facts.name)
@@ -236,7 +240,7 @@ class HostedModel:
         died = time.monotonic()
         self._trouble = "the model's worker died and is being replaced"
         logger.critical("the worker of %s is gone and is being replaced", self.known_name)
-        while True:
+        while self._worker is None or not self._worker.is_alive:  # a reload may come first
             now = time.monotonic()
             while self._replacements and now - self._replacements[0] > self._settings.restart_window_seconds:
                 self._replacements.popleft()
@@ -251,7 +255,7 @@ class HostedModel:
             self._metrics.worker_restarts.labels(self.facts.name).inc()
             async with self._reloading:
                 if self._worker is not None and self._worker.is_alive:
-                    return  # a reload came first
+                    return
                 try:
                     self._take(await self._new_worker())
                 except (WorkerStartError, WorkerUnavailableError, OSError) as error:
@@ -324,8 +328,20 @@ def _facts(name: str, said: Header) -> Facts:
 
 
 def _stamp(path: str) -> Stamp | None:
-    """Return what changes when a checkpoint is replaced; None while there is none."""
+    """Return what changes when any file of a checkpoint is replaced; None while there is none.
+
+    Whoever copies a checkpoint file by file is refused until the last one has come, and must be looked at again then.
+    """
     with contextlib.suppress(OSError, ValueError):
-        status = (checkpoint_folder(path) / "config.json").stat()
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        folder = checkpoint_folder(path)
+        stamp = tuple(_file_stamp(folder, name) for name in NAMES)
+        return stamp if any(stamp) else None
+    return None
+
+
+def _file_stamp(folder: Path, name: str) -> tuple[int, int, int] | None:
+    for file in (folder / WHOLE / name, folder / name):  # as its reader looks for it
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            return status.st_ino, status.st_mtime_ns, status.st_size
     return None

@@ -168,9 +168,8 @@ def test_a_cancelled_request_is_dropped_and_counted_out_once(gated):
         outcome = await third.future
         assert outcome.token_counts == list(map(len, gated.tokenizer.encode(SENTENCES[:2])))
         assert worker.sentences == 0
-        await soon(
-            lambda: sum(step["count"] for step in steps if step["type"] == "dropped") == 1
-        )  # the first was computed
+        # The first was in the model's hands.
+        await soon(lambda: sum(step["count"] for step in steps if step["type"] == "dropped") == 1)
         await worker.stop(5)
 
     run(main())
