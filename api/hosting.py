@@ -7,6 +7,7 @@ import math
 import pickle
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from api.engine.frames import Header
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 _LARGEST_RETRY_SECONDS = 60
+_SENTENCES_OF_A_PAIR = 2
+_MOST_UNSENT_BYTES = 64 * 2**20  # to a worker that does not read; cancelled requests are among them
 
 
 class QueueFullError(Exception):
@@ -62,9 +65,9 @@ class HostedModel:
         self._replacements: deque[float] = deque()
         self._trouble: str | None = "the model is being loaded"
         self._answered, self._seconds = 1000.0, 1.0
-        self._refused = 0
         self._stamp: Stamp | None = None
         self.cache_bytes = 0
+        self.counter: Callable[[Header], None] | None = None
 
     @property
     def facts(self) -> Facts:
@@ -101,12 +104,9 @@ class HostedModel:
 
     @property
     def refusal(self) -> QueueFullError | None:
-        """Why a request can be refused unread: the queue has no room for one such as was refused last."""
+        """Why any request can be refused unread: the queue has no room for a pair."""
         room = self.own.max_waiting_sentences - self.waiting_sentences
-        if room >= min(max(1, self._refused), self.own.max_waiting_sentences // 16 + 1):
-            self._refused = 0
-            return None
-        return QueueFullError(self._retry_after())
+        return QueueFullError(self._retry_after()) if room < _SENTENCES_OF_A_PAIR else None
 
     async def start(self) -> None:
         """Load the model and warm it up, and watch over its worker from then on.
@@ -116,7 +116,7 @@ class HostedModel:
             WorkerUnavailableError: when the worker's process ends, or takes too long.
             OSError: when the system gives no process.
         """
-        self._take(await self._new_worker())
+        await self._take(await self._new_worker())
         self._tasks.append(asyncio.create_task(self._watch()))
         if self._settings.reload_seconds and not self._blob:
             self._tasks.append(asyncio.create_task(self._look_for_changes()))
@@ -140,8 +140,8 @@ class HostedModel:
         trouble = self.trouble
         if trouble is not None or self._worker is None:
             raise WorkerUnavailableError(trouble)
-        if self._worker.sentences + len(work.texts) > self.own.max_waiting_sentences:
-            self._refused = len(work.texts)
+        is_full = self._worker.sentences + len(work.texts) > self.own.max_waiting_sentences
+        if is_full or self._worker.unsent_bytes > _MOST_UNSENT_BYTES:
             raise QueueFullError(self._retry_after())
         return self._worker.submit(work)
 
@@ -164,14 +164,12 @@ class HostedModel:
                 logger.error("%s is not reloaded, the old weights stay: %s", self.known_name, error)
                 self._metrics.reloads.labels(self.facts.name, "refused").inc()
                 return False
-            old, before = self._worker, self.facts.fingerprint
-            self._take(worker)
+            old = self._worker
+            await self._take(worker)
             if old is not None:
                 self._retire(old, self._settings.max_deadline_ms / 1000)
             self._metrics.reloads.labels(self.facts.name, "taken_up").inc()
-            logger.info(
-                "%s is reloaded: weights %.12s instead of %.12s", self.facts.name, self.facts.fingerprint, before
-            )
+            logger.info("%s is reloaded: weights %.12s", self.facts.name, self.facts.fingerprint)
             return True
 
     async def _new_worker(self) -> Worker:
@@ -198,13 +196,23 @@ class HostedModel:
             timeout=self._settings.start_seconds,
         )
 
-    def _take(self, worker: Worker) -> None:
-        facts = worker.facts.result()
-        self._worker = worker
+    async def _take(self, worker: Worker) -> None:
+        said = worker.facts.result()
         # A link that points to another folder now is still the model that clients know.
-        self._facts = _facts(self.known_name or facts["name"], facts)
+        try:
+            facts = await asyncio.to_thread(_facts, self.known_name or said["name"], said)
+        except BaseException:
+            worker.kill()
+            raise
+        before, self._facts = self._facts, facts
+        self._worker = worker
         self._trouble = None
+        self.counter = worker.on_step
         self.cache_bytes = 0
+        if before is not None and before.fingerprint != facts.fingerprint:
+            logger.warning(
+                "%s has new weights: %.12s instead of %.12s", facts.name, facts.fingerprint, before.fingerprint
+            )
         self._metrics.add_model(self._facts.name)
         self._metrics.batch_token_budget.labels(self._facts.name).set(self.own.max_batch_tokens)
 
@@ -257,7 +265,7 @@ class HostedModel:
                 if self._worker is not None and self._worker.is_alive:
                     return
                 try:
-                    self._take(await self._new_worker())
+                    await self._take(await self._new_worker())
                 except (WorkerStartError, WorkerUnavailableError, OSError) as error:
                     logger.error("the worker of %s cannot be replaced: %s", self.known_name, error)
                 else:
@@ -273,7 +281,7 @@ class HostedModel:
                 await self.reload()
 
     def _retry_after(self) -> int:
-        seconds = self.waiting_sentences * self._seconds / self._answered
+        seconds = self.waiting_sentences * self._seconds / max(self._answered, 1e-3)
         return min(_LARGEST_RETRY_SECONDS, max(1, math.ceil(seconds)))
 
     def note_speed(self, answered: int, seconds: float) -> None:
@@ -295,7 +303,6 @@ class _StepCounter:
         if step["type"] == "dropped":
             metrics.dropped.inc(step["count"])
             return
-        self._hosted.cache_bytes = step["cache_bytes"]
         if step["sentences"]:
             metrics.batch_sentences.observe(step["sentences"])
             metrics.batch_tokens.observe(step["tokens"])
@@ -306,6 +313,9 @@ class _StepCounter:
         metrics.repeated.inc(step["repeated"])
         metrics.retried.inc(step["retries"])
         metrics.poisoned.inc(step["poisoned"])
+        if self._hosted.counter is not self:
+            return  # a retired worker's last steps
+        self._hosted.cache_bytes = step["cache_bytes"]
         metrics.batch_token_budget.labels(self._hosted.facts.name).set(step["budget"])
         self._hosted.note_speed(sum(len(answer["token_counts"]) for answer in step["answers"]), step["seconds"])
 

@@ -10,6 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
+_PATIENCE_SECONDS = 60.0
+
 
 class Nursery:
     """A helper process that forks workers; started when it is first needed, and again if it was killed.
@@ -45,7 +47,7 @@ class Nursery:
             self._orders.close()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(5)
+                self._process.wait(1)
             self._process.kill()
             self._process.wait()
         self._process = self._orders = None
@@ -54,8 +56,8 @@ class Nursery:
         with self._lock:
             try:
                 return self._order()
-            except (BrokenPipeError, ConnectionResetError):
-                self.close()  # it was killed
+            except (BrokenPipeError, ConnectionResetError, TimeoutError):
+                self.close()  # it was killed, or stopped
                 return self._order()
 
     def _order(self) -> tuple[socket.socket, int]:
@@ -83,6 +85,7 @@ atexit.register(NURSERY.close)
 
 def _started() -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, theirs = socket.socketpair()
+    ours.settimeout(_PATIENCE_SECONDS)
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
             [sys.executable, "-m", "api.engine.nursery", str(theirs.fileno())],

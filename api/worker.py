@@ -65,7 +65,7 @@ class Worker(asyncio.Protocol):
         self.closed: asyncio.Future[None] = loop.create_future()
         self.tickets: dict[int, Ticket] = {}
         self.sentences = 0
-        self._on_step = on_step
+        self.on_step = on_step
         self._numbers = itertools.count()
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
@@ -124,6 +124,11 @@ class Worker(asyncio.Protocol):
         """Whether the process is there and listens."""
         return not self.closed.done()
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that the process has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def stalled_for(self) -> float:
         """Return for how many seconds the worker has owed an answer and said nothing."""
         since = self._busy_since if self._busy_since is not None else self._pinged
@@ -161,7 +166,7 @@ class Worker(asyncio.Protocol):
 
     def kill(self) -> None:
         """End the process now, whatever it does."""
-        if self.is_alive:  # its id cannot belong to another process yet
+        if self.is_alive:  # its end is noticed within a turn of the loop: hardly time for its id to be given away
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
         if self._transport is not None:
@@ -186,7 +191,7 @@ class Worker(asyncio.Protocol):
                 case "step":
                     self._step(header, blob)
                 case "dropped":
-                    self._on_step(header)
+                    self.on_step(header)
                 case "log":
                     logging.getLogger(header["logger"]).log(header["level"], "%s", header["message"])
                 case "ready":
@@ -221,7 +226,7 @@ class Worker(asyncio.Protocol):
         return ticket
 
     def _step(self, header: Header, blob: bytes) -> None:
-        self._on_step(header)
+        self.on_step(header)
         start = 0
         width = self.facts.result()["embedding_size"]
         for summary in header["answers"]:

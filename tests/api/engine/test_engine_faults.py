@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from api.engine.embedding import BrokenModelError
 from api.engine.jobs import Job
 from api.work import Layout, Work
 from tests.api.engine.running import (
@@ -47,7 +48,7 @@ def test_a_poisoned_sentence_fails_its_own_jobs_only_after_few_calls(model):
     answers = answers_of([step])
     assert sorted(answers) == list(range(63))
     assert (step.statistics.poisoned, step.statistics.sentences) == (1, 66)
-    assert len(model.calls) <= 1 + 2 * math.ceil(math.log2(66))
+    assert len(model.calls) <= 2 + 2 * math.ceil(math.log2(66)), "one more asks whether it is the sentence's fault"
     assert step.statistics.retries <= math.ceil(math.log2(66))
     model.forbidden = set()
     right(model, answers, TEXTS[1:])
@@ -73,7 +74,7 @@ def test_the_other_sentences_of_a_failed_job_are_not_computed_later(model):
     engine.add([embedding_job(1, POISON, long)])
     assert failures_of([engine.step()]) == {1: "RuntimeError"}
     assert not engine.is_busy
-    assert len(model.calls) == 1
+    assert len(model.calls) == 2, "the second asks whether it is the sentence's fault"
 
 
 @pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
@@ -176,3 +177,12 @@ def test_an_explanation_that_fails_fails_its_own_job_only(model):
     steps = all_steps(engine_of(model), *jobs)
     assert failures_of(steps) == {1: "RuntimeError"}
     assert [explained.answer.job.number for step in steps for explained in step.explained] == [0, 2]
+
+
+def test_a_model_that_computes_nothing_any_more_ends_its_process(model):
+    engine = engine_of(model)
+    model.prepare(error=RuntimeError)
+    model.most_tokens = 0
+    engine.add([embedding_job(1, "dog")])
+    with pytest.raises(BrokenModelError, match="RuntimeError"):
+        engine.step()
