@@ -136,7 +136,7 @@ def soak(
         sentences: Distinct sentences that requests are made of.
 
     Raises:
-        RuntimeError: when the server does not start, or the first answer of a route is nothing that the model says.
+        RuntimeError: when the server does not start, or the first answer of a route is not what it should be.
         ValueError: when a value is not allowed.
     """
     seconds = SOAK_SECONDS if seconds is None else seconds

@@ -149,7 +149,7 @@ class RouteFigure(Record):
     """One kind of request of the soak.
 
     Attributes:
-        meaning: What its numbers turned out to be when the run began.
+        meaning: What its numbers must be.
         failed: Answered with another status than 200, or not at all.
         wrong: Answered with other values than the model's.
         largest_difference: Among the right ones.
