@@ -15,6 +15,7 @@ import pytest
 from scripts.benchmarking.page import write_page
 from scripts.benchmarking.results import read_report
 from scripts.benchmarking.serving.agreement import difference
+from scripts.benchmarking.serving.counters import read_counts
 from scripts.benchmarking.serving.questions import KINDS, check_first, make_questions
 from scripts.benchmarking.serving.records import SoakReport
 from scripts.benchmarking.serving.servers import Server
@@ -106,6 +107,7 @@ def test_right_answers_are_right(model: SimilarityModel):
     assert list(report.routes) == ["similarity, one to one", "similarity, one to many", "similarity, pairwise"]
     assert all(route.meaning == "the pair head's score" and route.answered for route in report.routes.values())
     assert "embeddings" in report.not_offered
+    assert report.computed_sentences is None, "this server does not say"
     assert len(report.memory_mib) > 5
     assert "every answer was right" in report_text(report.model_copy(update={"memory_mib": [2.0, 3.0]}))
 
@@ -138,6 +140,7 @@ def test_the_command_soaks_a_real_server(tmp_path: Path):
     report = read_report(out)
     assert isinstance(report, SoakReport)
     assert report.clients == 8
+    assert report.cached_sentences > report.computed_sentences > 0, "the tiny model's vectors all fit"
     assert {"similarity, pairwise", "embeddings", "embeddings, base64"} <= set(report.routes)
     assert all(route.answered for route in report.routes.values())
     (tmp_path / "README.md").write_text("<!-- begin serve-soak-cpu -->\n<!-- end serve-soak-cpu -->\n")
@@ -178,6 +181,12 @@ def test_a_rerank_that_is_not_sorted_is_wrong(model: SimilarityModel):
         check_first(kind, question, [result | {"score": 2 * result["score"] - 1} for result in ranked])
     with pytest.raises(ValueError, match="not sorted"):
         question.read(ranked[::-1])
+
+
+def test_counters_are_read_however_they_are_written():
+    text = 'simlstm_cache_hits_total{model="a"} 3.0\nsimlstm_cache_hits_total{model="b"} 1.5e+06\n'
+    assert read_counts(text) is None
+    assert read_counts(text + 'simlstm_cache_misses_total{model="a"} 0.0\n') == (1_500_003, 0)
 
 
 def test_growth_is_told_from_noise():

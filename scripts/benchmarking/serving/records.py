@@ -171,6 +171,8 @@ class SoakReport(Record):
         tolerance: Largest difference from the model's value that counts as right.
         routes: By kind of request.
         not_offered: Kinds that this server's OpenAPI document does not list.
+        computed_sentences: Sentences that the server's encoder computed, by its own count; None if it does not say.
+        cached_sentences: Sentences whose vector was in its cache; likewise.
         memory_mib: Resident memory of all the server's processes, evenly spaced samples.
         memory_growth: Slope of the line through the last four fifths, times their duration, over the memory where they
             begin.
@@ -187,6 +189,8 @@ class SoakReport(Record):
     tolerance: Positive
     routes: dict[str, RouteFigure]
     not_offered: list[str]
+    computed_sentences: Number | None
+    cached_sentences: Number | None
     memory_mib: list[Positive]
     memory_growth: float
     last_growth: float

@@ -12,6 +12,7 @@ import numpy as np
 
 from scripts.benchmarking.machine import describe_machine
 from scripts.benchmarking.serving.agreement import difference
+from scripts.benchmarking.serving.counters import CacheCounts, cache_counts
 from scripts.benchmarking.serving.memory import resident_mib
 from scripts.benchmarking.serving.questions import KINDS, TOLERANCE, Question, check_first, make_questions
 from scripts.benchmarking.serving.records import RouteFigure, SoakReport
@@ -89,11 +90,13 @@ def measure_soak(
     machine = describe_machine()
     asked, meanings, missing = _prepare(server, model, sentences, questions)
     course = _Course()
+    before = cache_counts(server)
     began = time.perf_counter()
     asyncio.run(_run(server, asked, course, seconds=seconds, clients=clients))
     lasted = time.perf_counter() - began
     if not course.seconds:
         raise RuntimeError(f"no request was answered: {'; '.join(course.trouble)}")
+    cached, computed = _counted(before, cache_counts(server))
     growth, last = growth_of(course.memory)
     return SoakReport(
         machine=machine,
@@ -103,6 +106,8 @@ def measure_soak(
         tolerance=TOLERANCE,
         routes={kind: _figure(kind, meaning, course) for kind, meaning in meanings.items()},
         not_offered=missing,
+        computed_sentences=computed,
+        cached_sentences=cached,
         memory_mib=[round(value, 2) for value in course.memory],
         memory_growth=growth,
         last_growth=last,
@@ -210,6 +215,12 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         answer = answers.feed(data)
         if answer is not None:
             return answer
+
+
+def _counted(before: CacheCounts | None, after: CacheCounts | None) -> tuple[int, int] | tuple[None, None]:
+    if before is None or after is None:
+        return None, None
+    return after.cached - before.cached, after.computed - before.computed
 
 
 def _figure(kind: str, meaning: str, course: _Course) -> RouteFigure:

@@ -50,10 +50,13 @@ def soak_parts(report: SoakReport) -> list[str]:
     ]
     header = ["request", "its numbers", "answered", "wrong", "failed", "largest difference"]
     memory = report.memory_mib
+    sentences = "how many sentences came from its cache, the server does not say"
+    if report.computed_sentences is not None and report.cached_sentences is not None:
+        sentences = f"{report.computed_sentences:,} sentences computed, {report.cached_sentences:,} from a small cache"
     missing = f" Not offered by this server: {', '.join(report.not_offered)}." if report.not_offered else ""
     return [
         f"{report.seconds / 60:.1f} minutes of mixed load by {report.clients} clients on the checkpoint "
-        f"{report.model}, {report.requests_per_second:,.0f} requests a second: {verdict}.",
+        f"{report.model}, {report.requests_per_second:,.0f} requests a second, {sentences}: {verdict}.",
         table(header, rows),
         f"Resident memory {memory[0]:.0f} MiB at first, {memory[-1]:.0f} at the end; over the last four fifths, the "
         f"line through the samples grows by {report.memory_growth:.2%}, the last sample by {report.last_growth:.2%}. "
