@@ -8,7 +8,7 @@ import numpy as np
 
 from scripts.benchmarking.serving.closed import Target
 from scripts.benchmarking.serving.generator import Arrivals, OpenLoop
-from scripts.benchmarking.serving.memory import resident_mib
+from scripts.benchmarking.serving.memory import watched
 from scripts.benchmarking.serving.records import OverloadRow, Spread
 from scripts.benchmarking.serving.servers import REPOSITORY, Server
 from scripts.benchmarking.serving.wrk import run_wrk
@@ -46,11 +46,11 @@ def measure_overload(
                 url=target.url, path=target.path, bodies=target.bodies, seconds=seconds, seed=number,
                 rate=load * closed.requests_per_second,
             )  # fmt: skip
-            before = resident_mib(server.process)
-            arrivals = run_generator(plan)
+            with watched(server.process) as memory:
+                arrivals = run_generator(plan)
             kept[load].append(
                 _summary(arrivals, plan, closed.requests_per_second)
-                | {"memory_before_mib": before, "memory_after_mib": resident_mib(server.process)}
+                | {"memory_before_mib": memory[0], "memory_peak_mib": max(memory), "memory_after_mib": memory[-1]}
             )
     for load, rows in kept.items():
         yield _row(things, load, rows)

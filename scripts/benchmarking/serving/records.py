@@ -92,7 +92,9 @@ class OverloadRow(Record):
         accepted_p50_ms: Of answers with 200; ``accepted_p99_ms`` likewise. None where there was none.
         refused_p50_ms: Of answers with 429; ``refused_p99_ms`` likewise.
         generator_share: Share of one core that the generator itself took: it shares the cores with the server.
-        memory_before_mib: Resident memory of the server's processes before the load; after it, ``memory_after_mib``.
+        memory_before_mib: Memory of the server's processes before the load, pages that they share counted once (PSS).
+        memory_peak_mib: The largest sample while it lasted.
+        memory_after_mib: Right after it.
     """
 
     things: Count
@@ -109,6 +111,7 @@ class OverloadRow(Record):
     refused_p99_ms: Spread | None
     generator_share: Spread
     memory_before_mib: Spread
+    memory_peak_mib: Spread
     memory_after_mib: Spread
 
 
@@ -173,7 +176,7 @@ class SoakReport(Record):
         not_offered: Kinds that this server's OpenAPI document does not list.
         computed_sentences: Sentences that the server's encoder computed, by its own count; None if it does not say.
         cached_sentences: Sentences whose vector was in its cache; likewise.
-        memory_mib: Resident memory of all the server's processes, evenly spaced samples.
+        memory_mib: Memory of all the server's processes, pages that they share counted once (PSS), sampled evenly.
         memory_growth: Slope of the line through the last four fifths, times their duration, over the memory where they
             begin.
         last_growth: The last sample over the one where the last four fifths begin, less 1.

@@ -13,7 +13,7 @@ import numpy as np
 from scripts.benchmarking.machine import describe_machine
 from scripts.benchmarking.serving.agreement import difference
 from scripts.benchmarking.serving.counters import CacheCounts, cache_counts
-from scripts.benchmarking.serving.memory import resident_mib
+from scripts.benchmarking.serving.memory import proportional_mib
 from scripts.benchmarking.serving.questions import KINDS, TOLERANCE, Question, check_first, make_questions
 from scripts.benchmarking.serving.records import RouteFigure, SoakReport
 from scripts.benchmarking.serving.servers import Server
@@ -172,7 +172,7 @@ async def _run(
 async def _watch(server: Server, course: _Course, end: float, pause: float) -> None:
     while time.perf_counter() < end:
         # Off the loop: it reads some hundred small files, and answers would wait for it.
-        course.memory.append(await asyncio.to_thread(resident_mib, server.process))
+        course.memory.append(await asyncio.to_thread(proportional_mib, server.process))
         await asyncio.sleep(pause)
 
 
