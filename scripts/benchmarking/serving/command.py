@@ -101,10 +101,12 @@ def measure(
             server = stack.enter_context(started(servers.ours(model, NO_CACHE | SETTINGS)))
             workload = Workload(drawn, served_name(server))
             parity |= _parity({f"{server.name}, small queue": server}, workload, own)
+            right = own.score(*zip(*workload.pairs, strict=True))
             for things, bodies in ((1, workload.single_pairs()), (BATCH, workload.pair_batches())):
                 file = write_bodies(bodies, folder / f"overload-{things}.jsonl")
+                scores = right[: things * len(bodies)].reshape(-1, things)
                 target = closed.Target(server.url, SIMILARITY, file, len(bodies))
-                overload += measure_overload(server, target, things, rounds=rounds, seconds=seconds)
+                overload += measure_overload(server, target, scores, rounds=rounds, seconds=seconds)
     return ServeReport(
         machine=machine,
         wrk=wrk_version() if needs_wrk else None,

@@ -85,10 +85,12 @@ class OverloadRow(Record):
         load: Arrivals over the closed-loop peak measured right before, in the same round.
         peak: Requests a second of that closed loop, over the rounds.
         offered: Requests a second that were sent.
-        goodput: Right answers a second that arrived while requests were being sent.
+        goodput: Answers with 200 a second that arrived while requests were being sent.
         goodput_share: Goodput over the peak of its round.
         refused_share: Answers with 429 over all requests.
         lost: Requests without an answer, or with another status than 200 and 429, in all rounds.
+        checked: Answers with 200 that were compared with the model's scores, every fiftieth, in all rounds.
+        wrong: Those of them that held something else.
         accepted_p50_ms: Of answers with 200; ``accepted_p99_ms`` likewise. None where there was none.
         refused_p50_ms: Of answers with 429; ``refused_p99_ms`` likewise.
         generator_share: Share of one core that the generator itself took: it shares the cores with the server.
@@ -105,6 +107,8 @@ class OverloadRow(Record):
     goodput_share: Spread
     refused_share: Spread
     lost: Number
+    checked: Number
+    wrong: Number
     accepted_p50_ms: Spread | None
     accepted_p99_ms: Spread | None
     refused_p50_ms: Spread | None

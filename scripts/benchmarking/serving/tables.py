@@ -98,7 +98,7 @@ def _overload(rows: Sequence[OverloadRow]) -> list[str]:
     what = "Single pairs" if things == 1 else f"{things} pairs a request"
     header = [
         "load", "offered/s", "goodput/s", "of the peak", "refused", "accepted p50 · p99 ms", "refused p50 · p99 ms",
-        "lost", "MiB before", "peak", "after", "generator",
+        "lost", "wrong of checked", "MiB before", "peak", "after", "generator",
     ]  # fmt: skip
     about = (
         f"{what} in an open loop, our server with a small queue; closed-loop peak {_spread(rows[0].peak)} requests a "
@@ -117,6 +117,7 @@ def _overload_cells(row: OverloadRow) -> list[str]:
         _latencies(row.accepted_p50_ms, row.accepted_p99_ms),
         _latencies(row.refused_p50_ms, row.refused_p99_ms),
         str(row.lost),
+        f"{row.wrong} of {row.checked:,}",
         f"{row.memory_before_mib.median:.0f}",
         f"{row.memory_peak_mib.median:.0f}",
         f"{row.memory_after_mib.median:.0f}",
