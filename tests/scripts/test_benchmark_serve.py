@@ -1,9 +1,11 @@
 """The load benchmark: a short real run of all its parts, the page made of it, and what it refuses."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,10 @@ def test_every_part_is_measured_written_and_drawn(checkpoint: Path, tmp_path: Pa
     assert [(row.things, row.load) for row in report.overload] == [
         (things, load) for things in (1, 32) for load in (0.5, 3)
     ]
-    assert all(row.offered.median > 0 and row.memory_after_mib.median > 0 for row in report.overload)
+    assert all(
+        row.offered.median > 0 and row.memory_peak_mib.median >= row.memory_after_mib.median > 0
+        for row in report.overload
+    )
     assert report.skipped == {"infinity + MiniLM": "--infinity did not name its program"}
     assert report_text(report) in result.output
     page = tmp_path / "README.md"
@@ -85,13 +90,22 @@ def test_every_part_is_measured_written_and_drawn(checkpoint: Path, tmp_path: Pa
     assert "| 2 |" in page.read_text(encoding="utf-8")
 
 
+def resident(process: int) -> float:
+    """Resident memory of one process in MiB, all of what it shares included."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def test_servers_end_with_all_their_processes(checkpoint: Path):
-    from scripts.benchmarking.serving.memory import descendants, resident_mib
+    from scripts.benchmarking.serving.memory import descendants, proportional_mib, watched
 
     with servers.started(servers.ours(str(checkpoint), {})) as server:
         processes = descendants(server.process)
         assert server.process in processes
-        assert resident_mib(server.process) > 50
+        assert proportional_mib(server.process) > 50
+        assert proportional_mib(server.process) < sum(map(resident, processes)), "shared pages count once"
+        with watched(server.process) as samples:
+            time.sleep(1)
+        assert len(samples) > 2
         assert command.served_name(server) == "tiny"
     assert not [number for number in processes if Path(f"/proc/{number}").exists()]
 

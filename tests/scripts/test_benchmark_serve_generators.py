@@ -1,17 +1,19 @@
 """The generators of load: what they send, what they count, and what they call a failure."""
 
+import json
 import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.benchmarking.serving.generator import OpenLoop
-from scripts.benchmarking.serving.overload import run_generator
+from scripts.benchmarking.serving.overload import count_wrong, run_generator
 from scripts.benchmarking.serving.records import Spread
 from scripts.benchmarking.serving.wire import Answer, AnswerReader, Client, post_request
 from scripts.benchmarking.serving.wrk import read_figures, run_wrk, wrk_version
@@ -99,6 +101,15 @@ def test_the_open_loop_counts_answers_by_their_kind(scripted, bodies: Path, stat
     assert {kind: number for kind, number in counted.items() if number} == {where: arrivals.sent}
     assert all(latency > 0 for latency in arrivals.accepted + arrivals.refused)
     assert arrivals.answered_in_time <= len(arrivals.accepted)
+    kept = -(-len(arrivals.accepted) // 50)
+    assert [(position in range(3), answer) for position, answer in arrivals.kept] == [(True, "{}")] * kept
+
+
+def test_kept_answers_are_held_against_the_scores_of_what_was_asked():
+    scores = np.array([[0.5, 0.25], [0.75, 1]], np.float32)
+    answer = json.dumps({"results": [{"index": 1, "score": 1.0}, {"index": 0, "score": 0.75}]})
+    assert count_wrong([(1, answer)], scores) == 0
+    assert count_wrong([(0, answer), (1, answer.replace("0.75", "0.7501")), (1, "{}"), (1, "no JSON")], scores) == 4
 
 
 def test_waiting_for_a_connection_counts(scripted, bodies: Path):

@@ -14,7 +14,9 @@ import pytest
 
 from scripts.benchmarking.page import write_page
 from scripts.benchmarking.results import read_report
-from scripts.benchmarking.serving.questions import KINDS, distance, make_questions, meaning_of
+from scripts.benchmarking.serving.agreement import difference
+from scripts.benchmarking.serving.counters import read_counts
+from scripts.benchmarking.serving.questions import KINDS, check_first, make_questions
 from scripts.benchmarking.serving.records import SoakReport
 from scripts.benchmarking.serving.servers import Server
 from scripts.benchmarking.serving.soak import growth_of, measure_soak
@@ -105,6 +107,7 @@ def test_right_answers_are_right(model: SimilarityModel):
     assert list(report.routes) == ["similarity, one to one", "similarity, one to many", "similarity, pairwise"]
     assert all(route.meaning == "the pair head's score" and route.answered for route in report.routes.values())
     assert "embeddings" in report.not_offered
+    assert report.computed_sentences is None, "this server does not say"
     assert len(report.memory_mib) > 5
     assert "every answer was right" in report_text(report.model_copy(update={"memory_mib": [2.0, 3.0]}))
 
@@ -125,7 +128,7 @@ def test_a_missing_answer_is_a_failure_and_the_soak_goes_on(model: SimilarityMod
 
 
 def test_numbers_that_mean_nothing_are_refused_at_once(model: SimilarityModel):
-    with pytest.raises(RuntimeError, match=r"one to one: the first answer is none of .* off by"):
+    with pytest.raises(RuntimeError, match=r"one to one: the first answer is not the pair head's score: off by"):
         soaked(tiny_model(seed=1), lambda _, content: {"results": [{"index": 0, "score": 0.123}]})
 
 
@@ -137,6 +140,7 @@ def test_the_command_soaks_a_real_server(tmp_path: Path):
     report = read_report(out)
     assert isinstance(report, SoakReport)
     assert report.clients == 8
+    assert report.cached_sentences > report.computed_sentences > 0, "the tiny model's vectors all fit"
     assert {"similarity, pairwise", "embeddings", "embeddings, base64"} <= set(report.routes)
     assert all(route.answered for route in report.routes.values())
     (tmp_path / "README.md").write_text("<!-- begin serve-soak-cpu -->\n<!-- end serve-soak-cpu -->\n")
@@ -159,24 +163,30 @@ def test_the_commands_status_tells_of_wrong_answers(tmp_path: Path, monkeypatch:
 def test_each_kind_is_right_for_the_models_own_values_and_for_no_others(model: SimilarityModel, kind):
     for question in make_questions(kind, model, "tiny", SENTENCES, model.encode(SENTENCES), count=3):
         assert question.request.startswith(f"POST {kind.path} HTTP/1.1\r\n".encode())
-        for low, high in question.candidates.values():
-            count = kind.first if not kind.second or kind.pairwise else kind.first * kind.second
-            assert len(low) == count
-            assert distance(low, (low, high)) == 0
-            assert distance(low[:-1], (low, high)) == float("inf")
-            assert distance(low - 1e-3, (low, high)) == pytest.approx(1e-3, rel=1e-3)
-            assert distance(np.full_like(low, np.nan), (low, high)) == float("inf")
+        right = question.right
+        assert len(right) == (kind.first if not kind.second or kind.pairwise else kind.first * kind.second)
+        assert difference(right, right) == 0
+        assert difference(right[:-1], right) == float("inf")
+        assert difference(right - 1e-3, right) == pytest.approx(1e-3, rel=1e-3)
+        assert difference(np.full_like(right, np.nan), right) == float("inf")
 
 
 def test_a_rerank_that_is_not_sorted_is_wrong(model: SimilarityModel):
     (kind,) = [kind for kind in KINDS if kind.name == "rerank"]
     (question,) = make_questions(kind, model, "tiny", SENTENCES, model.encode(SENTENCES), count=1)
-    low, _ = question.candidates["the cosine"]
-    results = [{"index": index, "score": float(score)} for index, score in enumerate(low)]
+    results = [{"index": index, "score": float(score)} for index, score in enumerate(question.right)]
     ranked = sorted(results, key=lambda result: -result["score"])
-    assert meaning_of(question, ranked) == "the cosine"
+    check_first(kind, question, ranked)
+    with pytest.raises(RuntimeError, match="rerank: the first answer is not the pair head's score, from 0 to 1: off"):
+        check_first(kind, question, [result | {"score": 2 * result["score"] - 1} for result in ranked])
     with pytest.raises(ValueError, match="not sorted"):
         question.read(ranked[::-1])
+
+
+def test_counters_are_read_however_they_are_written():
+    text = 'simlstm_cache_hits_total{model="a"} 3.0\nsimlstm_cache_hits_total{model="b"} 1.5e+06\n'
+    assert read_counts(text) is None
+    assert read_counts(text + 'simlstm_cache_misses_total{model="a"} 0.0\n') == (1_500_003, 0)
 
 
 def test_growth_is_told_from_noise():

@@ -1,7 +1,6 @@
 """``scripts/benchmark.py serve``: which servers are started, and what is measured in which order."""
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from scripts.benchmarking.machine import describe_machine
 from scripts.benchmarking.serving import agreement, closed, servers
+from scripts.benchmarking.serving.counters import cache_counts
 from scripts.benchmarking.serving.latency import measure_latency
 from scripts.benchmarking.serving.overload import SETTINGS, measure_overload
 from scripts.benchmarking.serving.records import AddedLatency, LoadRow, OverloadRow, ServeReport, SoakReport
@@ -22,7 +22,9 @@ from simlstm.models.similarity import SimilarityModel
 MODEL, SENTENCES, ROUNDS, SECONDS, SOAK_SECONDS = "en", 8000, 3, 4.0, 1800.0
 # Requests ask about each sentence once in a while: a cache that remembers them all would be what is measured.
 NO_CACHE = {"SIMLSTM_CACHE_BYTES": "0"}
-_CACHE_HITS = re.compile(r"^\w*cache\w*_hits?\w*(?:\{[^}]*\})? (\d+)(?:\.0+)?$", re.MULTILINE)
+# Far fewer sentences than a soak asks about (some hundred vectors), so that the encoder computes all the time and the
+# cache is full and replaced all the time, too.
+SOAK_CACHE = {"SIMLSTM_CACHE_BYTES": str(2**20)}
 
 
 class Part(StrEnum):
@@ -93,15 +95,18 @@ def measure(
                     rows += closed.measure_contest(contest, rounds=rounds, seconds=seconds)
                 if Part.latency in parts:
                     latency = measure_latency(first, workload, own)
-                hits = _cache_hits(first)
+                counts = cache_counts(first)
+                hits = None if counts is None else counts.cached
         if Part.overload in parts:
             server = stack.enter_context(started(servers.ours(model, NO_CACHE | SETTINGS)))
             workload = Workload(drawn, served_name(server))
             parity |= _parity({f"{server.name}, small queue": server}, workload, own)
+            right = own.score(*zip(*workload.pairs, strict=True))
             for things, bodies in ((1, workload.single_pairs()), (BATCH, workload.pair_batches())):
                 file = write_bodies(bodies, folder / f"overload-{things}.jsonl")
+                scores = right[: things * len(bodies)].reshape(-1, things)
                 target = closed.Target(server.url, SIMILARITY, file, len(bodies))
-                overload += measure_overload(server, target, things, rounds=rounds, seconds=seconds)
+                overload += measure_overload(server, target, scores, rounds=rounds, seconds=seconds)
     return ServeReport(
         machine=machine,
         wrk=wrk_version() if needs_wrk else None,
@@ -127,7 +132,7 @@ def soak(
     clients: Sequence[int] | None = None,
     sentences: int = SENTENCES,
 ) -> SoakReport:
-    """Start our server as users do, with its cache, and ask it for a long time; every answer is compared.
+    """Start our server with a small cache and ask it for a long time; every answer is compared.
 
     Args:
         model: A checkpoint folder, or the name of a shipped one.
@@ -136,7 +141,7 @@ def soak(
         sentences: Distinct sentences that requests are made of.
 
     Raises:
-        RuntimeError: when the server does not start, or the first answer of a route is nothing that the model says.
+        RuntimeError: when the server does not start, or the first answer of a route is not what it should be.
         ValueError: when a value is not allowed.
     """
     seconds = SOAK_SECONDS if seconds is None else seconds
@@ -145,7 +150,7 @@ def soak(
         raise ValueError(f"--client: {len(clients)} numbers came; a soak takes one")
     own = SimilarityModel.from_pretrained(model, device="cpu")
     drawn = draw_sentences(sentences)
-    with started(servers.ours(model, {})) as server:
+    with started(servers.ours(model, SOAK_CACHE)) as server:
         return measure_soak(server, own, drawn, seconds=seconds, clients=8 if clients is None else clients[0])
 
 
@@ -195,17 +200,6 @@ def _contests(
         yield closed.embeddings_contest(workload, folder, answering, clients)
     if Part.pairs in parts:
         yield closed.pairs_contest(workload, folder, answering[OURS], clients)
-
-
-def _cache_hits(server: Server) -> int | None:
-    """Return what our server counts as found in its cache; None when it counts nothing of that name."""
-    client = Client(server.url)
-    try:
-        text = client.exchange(get_request("/metrics")).body.decode()
-    finally:
-        client.close()
-    counted = [int(number) for number in _CACHE_HITS.findall(text)]
-    return sum(counted) if counted else None
 
 
 def _peers(infinity: Path | None) -> dict[str, str]:

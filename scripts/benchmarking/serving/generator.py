@@ -1,7 +1,8 @@
 """The open loop's generator: requests leave at random times that no answer changes.
 
 Run as a process of its own, ``python -m scripts.benchmarking.serving.generator``: it reads an ``OpenLoop`` as JSON
-from its input and writes ``Arrivals`` to its output. Requests are prepared bytes, answers are only counted.
+from its input and writes ``Arrivals`` to its output. Requests are prepared bytes, answers are counted; of those with
+200, a sample is kept for whoever knows what is right.
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from typing import cast
 import uvloop
 from pydantic import BaseModel, ConfigDict
 
-from scripts.benchmarking.serving.wire import AnswerReader, address_of, post_request
+from scripts.benchmarking.serving.wire import Answer, AnswerReader, address_of, post_request
 
+_KEPT = 50  # every how many-th answer with 200
 _LEAD = 0.2  # seconds before the first arrival, for the connections to be made
 
 
@@ -54,6 +56,7 @@ class Arrivals(BaseModel):
         answered_in_time: Answers with 200 that came while requests were being sent.
         accepted: Latencies of answers with 200, from the intended time, in seconds.
         refused: Of answers with 429.
+        kept: Of answers with 200, the first and every fiftieth after it: which of the bodies was asked, and the answer.
         other: Number of answers by another status, and under 0 of requests without an answer.
         processor_seconds: What this process computed while requests were being sent.
     """
@@ -62,6 +65,7 @@ class Arrivals(BaseModel):
     answered_in_time: int
     accepted: list[float]
     refused: list[float]
+    kept: list[tuple[int, str]]
     other: dict[int, int]
     processor_seconds: float
 
@@ -73,28 +77,28 @@ class _Line(asyncio.Protocol):
         self._owner = owner
         self._reader = AnswerReader()
         self._transport: asyncio.Transport | None = None
-        self._intended: float | None = None
+        self._asked: tuple[int, float] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._owner.free(self)
 
-    def send(self, request: bytes, intended: float) -> None:
-        """Send a request that was meant to leave at a time of the loop's clock."""
+    def send(self, request: bytes, position: int, intended: float) -> None:
+        """Send a request, by its place among the bodies, that was meant to leave at a time of the loop's clock."""
         assert self._transport is not None  # noqa: S101 - free lines are connected
-        self._intended = intended
+        self._asked = position, intended
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         answer = self._reader.feed(data)
-        if answer is not None and self._intended is not None:
-            intended, self._intended = self._intended, None
-            self._owner.answered(answer.status, intended)
+        if answer is not None and self._asked is not None:
+            asked, self._asked = self._asked, None
+            self._owner.answered(answer, *asked)
             self._owner.free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner.lost(self, pending=self._intended is not None)
-        self._intended = None
+        self._owner.lost(self, pending=self._asked is not None)
+        self._asked = None
 
 
 class _Sender:
@@ -105,12 +109,14 @@ class _Sender:
         self._address = address_of(plan.url)
         self._loop = asyncio.get_running_loop()
         self._free: deque[_Line] = deque()
-        self._waiting: deque[tuple[bytes, float]] = deque()
+        self._waiting: deque[tuple[bytes, int, float]] = deque()
         self._lines = 0
         self._open: set[asyncio.Task[object]] = set()
         self._pending = 0
         self._end = 0.0
-        self.result = Arrivals(sent=0, answered_in_time=0, accepted=[], refused=[], other={}, processor_seconds=0.0)
+        self.result = Arrivals(
+            sent=0, answered_in_time=0, accepted=[], refused=[], kept=[], other={}, processor_seconds=0.0
+        )
 
     async def run(self) -> Arrivals:
         draws = random.Random(self.plan.seed)  # noqa: S311 - a benchmark, no secret
@@ -127,7 +133,7 @@ class _Sender:
             if pause > 0:
                 await asyncio.sleep(pause)
             while intended < self._end and intended <= self._loop.time():
-                self._arrived(requests[position], intended)
+                self._arrived(requests[position], position, intended)
                 position = (position + 1) % len(requests)
                 intended += draws.expovariate(self.plan.rate)
             await asyncio.sleep(0)  # answers are read even when it runs late
@@ -138,13 +144,13 @@ class _Sender:
         self._other(0, self._pending)
         return self.result
 
-    def _arrived(self, request: bytes, intended: float) -> None:
+    def _arrived(self, request: bytes, position: int, intended: float) -> None:
         self.result.sent += 1
         self._pending += 1
         if self._free:
-            self._free.pop().send(request, intended)
+            self._free.pop().send(request, position, intended)
             return
-        self._waiting.append((request, intended))
+        self._waiting.append((request, position, intended))
         self._connect()
 
     def _connect(self) -> None:
@@ -166,16 +172,18 @@ class _Sender:
         else:
             self._free.append(line)
 
-    def answered(self, status: int, intended: float) -> None:
+    def answered(self, answer: Answer, position: int, intended: float) -> None:
         now = self._loop.time()
         self._pending -= 1
-        if status == 200:
+        if answer.status == 200:
+            if len(self.result.accepted) % _KEPT == 0:
+                self.result.kept.append((position, answer.body.decode(errors="replace")))
             self.result.accepted.append(now - intended)
             self.result.answered_in_time += now <= self._end
-        elif status == 429:
+        elif answer.status == 429:
             self.result.refused.append(now - intended)
         else:
-            self._other(status, 1)
+            self._other(answer.status, 1)
 
     def lost(self, line: _Line, *, pending: bool) -> None:
         self._lines -= 1

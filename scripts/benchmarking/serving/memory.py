@@ -1,9 +1,14 @@
-"""Resident memory of a server: of its process and all that descend from it."""
+"""Memory of a server: of its process and all that descend from it."""
 
-import os
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 _PROCESSES = Path("/proc")
+_SHARE = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
+_PAUSE = 0.2  # seconds between samples: the kernel walks all pages for each
 
 
 def descendants(process: int) -> list[int]:
@@ -28,17 +33,42 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def resident_mib(process: int) -> float:
-    """Return the resident memory of a process and its descendants, in MiB; shared pages count in each of them.
+def proportional_mib(process: int) -> float:
+    """Return the memory of a process and its descendants, in MiB (PSS: pages that they share count once).
 
     Raises:
         OSError: when the process is gone, or the system does not say.
     """
-    pages = 0
+    kib = 0
     for number in descendants(process):
         try:
-            pages += int((_PROCESSES / str(number) / "statm").read_text().split()[1])
+            kib += sum(map(int, _SHARE.findall((_PROCESSES / str(number) / "smaps_rollup").read_text())))
         except OSError:
             if number == process:
                 raise
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return kib / 1024
+
+
+@contextlib.contextmanager
+def watched(process: int) -> Iterator[list[float]]:
+    """Sample ``proportional_mib`` until the block ends, at its begin and end at least; the list grows meanwhile.
+
+    Raises:
+        OSError: as ``proportional_mib``, at the begin or the end.
+    """
+    samples = [proportional_mib(process)]
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(_PAUSE):
+            with contextlib.suppress(OSError):
+                samples.append(proportional_mib(process))
+
+    watcher = threading.Thread(target=sample)
+    watcher.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        watcher.join()
+    samples.append(proportional_mib(process))

@@ -55,5 +55,5 @@ def _memory(axes: Any, report: SoakReport) -> None:
     step = report.seconds / 60 / len(report.memory_mib)
     minutes = [number * step for number in range(len(report.memory_mib))]
     axes.plot(minutes, report.memory_mib, color=SERIES[0], label="all processes of the server")
-    axes.set(xlabel="minutes", ylabel="resident memory, MiB")
+    axes.set(xlabel="minutes", ylabel="memory, MiB")
     axes.set_ylim(bottom=0)

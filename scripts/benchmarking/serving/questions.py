@@ -1,18 +1,19 @@
 """What a soak asks: requests of each dialect, with the model's own answer worked out beforehand.
 
-The server is a black box, so what a dialect's number *is* (the pair head's score, a cosine, a probability) is found out
-by its first answer: ``MEANINGS`` are tried in their order, and one that fits must fit all later answers.
+What a dialect's numbers are is written down here, by kind, and not read off the server's answers: a server that took to
+answering with something else that the model says would be right by its own word.
 """
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from scripts.benchmarking.serving.agreement import read_vectors
+from scripts.benchmarking.serving.agreement import difference, read_vectors
 from scripts.benchmarking.serving.wire import post_request
 from scripts.benchmarking.serving.workload import json_bytes
 from simlstm.models.similarity import SimilarityModel
@@ -21,8 +22,15 @@ Floats = npt.NDArray[np.float32]
 
 # float32 values around 1 that were computed among other sentences, in other products: seen up to 1.2e-6 in a vector.
 TOLERANCE = 1e-5
-# What rounding may do to a score before something steep, such as a calibration with steps, is made of it.
-_ROUNDING = 2e-6
+
+
+class Meaning(StrEnum):
+    """What a dialect's numbers are."""
+
+    embedding = "the embedding"
+    unit_embedding = "the embedding at length 1"
+    score = "the pair head's score"
+    relevance = "the pair head's score, from 0 to 1"
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,13 @@ class Question:
         kind: Name of its kind.
         request: Ready to be sent.
         read: Takes an answer's JSON apart: an array of all its numbers, in the order of the request.
-        candidates: By meaning, the lowest and the highest right value of each number.
+        right: The right value of each number.
     """
 
     kind: str
     request: bytes
     read: Callable[[Any], npt.ArrayLike]
-    candidates: dict[str, tuple[Floats, Floats]]
+    right: Floats
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class Kind:
         pairwise: Whether the sides are compared one by one; else each of the first with each of the second.
         body: From both sides and the model's name, the request.
         read: See ``Question``.
+        meaning: What its numbers must be.
     """
 
     name: str
@@ -62,6 +71,7 @@ class Kind:
     second: int
     body: Callable[[list[str], list[str], str], dict[str, Any]]
     read: Callable[[Any], npt.ArrayLike]
+    meaning: Meaning = Meaning.score
     pairwise: bool = False
 
 
@@ -110,29 +120,35 @@ KINDS = (
     ),
     Kind(
         "embeddings", "/v1/embeddings", 8, 0,
-        lambda a, _, name: {"model": name, "input": a}, read_vectors,
+        lambda a, _, name: {"model": name, "input": a}, read_vectors, Meaning.embedding,
     ),
     Kind(
         "embeddings, base64", "/v1/embeddings", 8, 0,
         lambda a, _, name: {"model": name, "input": a, "encoding_format": "base64"}, read_vectors,
+        Meaning.embedding,
     ),
-    Kind("embed", "/embed", 8, 0, lambda a, _, __: {"inputs": a}, np.asarray),
+    Kind("embed", "/embed", 8, 0, lambda a, _, __: {"inputs": a}, np.asarray, Meaning.unit_embedding),
     Kind(
         "embed, not normalized", "/embed", 3, 0,
-        lambda a, _, __: {"inputs": a, "normalize": False}, np.asarray,
+        lambda a, _, __: {"inputs": a, "normalize": False}, np.asarray, Meaning.embedding,
     ),
     Kind(
         "sentence similarity", "/similarity", 1, 6,
         lambda a, b, _: {"inputs": {"source_sentence": a[0], "sentences": b}}, np.asarray,
     ),
-    Kind("rerank", "/rerank", 1, 9, lambda a, b, _: {"query": a[0], "texts": b}, _ranked("score")),
+    Kind(
+        "rerank", "/rerank", 1, 9,
+        lambda a, b, _: {"query": a[0], "texts": b}, _ranked("score"), Meaning.relevance,
+    ),
     Kind(
         "v1 rerank", "/v1/rerank", 1, 9,
         lambda a, b, name: {"model": name, "query": a[0], "documents": b}, _ranked("relevance_score", "results"),
+        Meaning.relevance,
     ),
     Kind(
         "v2 rerank", "/v2/rerank", 1, 9,
         lambda a, b, name: {"model": name, "query": a[0], "documents": b}, _ranked("relevance_score", "results"),
+        Meaning.relevance,
     ),
     Kind(
         "score", "/v1/score", 4, 4,
@@ -170,64 +186,43 @@ def make_questions(
     for number, chosen in enumerate(places):
         texts = [sentences[place] for place in chosen]
         body = json_bytes(kind.body(texts[: kind.first], texts[kind.first :], name))
-        right = {meaning: (low[number], high[number]) for meaning, (low, high) in values.items()}
-        questions.append(Question(kind.name, post_request(kind.path, body), kind.read, right))
+        questions.append(Question(kind.name, post_request(kind.path, body), kind.read, values[number]))
     return questions
 
 
-def _values(kind: Kind, model: SimilarityModel, vectors: Floats) -> dict[str, tuple[Floats, Floats]]:
-    """Work out each meaning's bounds for all questions, [questions, numbers] or [questions, texts, D].
+def _values(kind: Kind, model: SimilarityModel, vectors: Floats) -> Floats:
+    """Work out what is right for all questions, [questions, numbers] or [questions, texts, D].
 
     Args:
         kind: Which.
         model: Scores pairs.
         vectors: float32 [questions, texts, D].
     """
-    if not kind.second:
+    if kind.meaning is Meaning.embedding:
+        return vectors
+    if kind.meaning is Meaning.unit_embedding:
         lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        scaled = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
-        return {"the embedding": (vectors, vectors), "the embedding at length 1": (scaled, scaled)}
+        scaled: Floats = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
+        return scaled
     first, second = vectors[:, : kind.first], vectors[:, kind.first :]
     if not kind.pairwise:
         first, second = np.repeat(first, kind.second, axis=1), np.tile(second, (1, kind.first, 1))
     shape, width = first.shape[:2], first.shape[2]
-    first, second = first.reshape(-1, width), second.reshape(-1, width)
-    scores = model.score_embeddings(first, second).reshape(shape)
-    cosines = model.similarity_pairwise(first, second).numpy().reshape(shape)
-    values = {
-        "the pair head's score": (scores, scores),
-        "the cosine": (cosines, cosines),
-        "the cosine from 0 to 1": ((cosines + 1) / 2, (cosines + 1) / 2),
-        "the score, at least 0": (scores.clip(0), scores.clip(0)),
-        "the cosine, at least 0": (cosines.clip(0), cosines.clip(0)),
-    }
-    if model.calibration is not None:
-        low, high = model.probability_of(scores - _ROUNDING), model.probability_of(scores + _ROUNDING)
-        values["the calibrated probability"] = (np.minimum(low, high), np.maximum(low, high))
-    return values
+    scores: Floats = model.score_embeddings(first.reshape(-1, width), second.reshape(-1, width)).reshape(shape)
+    # The other heads' scores lie from 0 to 1 by themselves.
+    if kind.meaning is Meaning.relevance and model.config.head == "cosine":
+        return (scores + 1) / 2
+    return scores
 
 
-def distance(values: npt.ArrayLike, bounds: tuple[Floats, Floats]) -> float:
-    """Return how far numbers lie outside of what is right; infinite when their shape is another or one is no number."""
-    array = np.asarray(values, np.float32)
-    low, high = bounds
-    if array.shape != low.shape or not np.isfinite(array).all():
-        return float("inf")
-    return float(np.maximum(low - array, array - high).clip(0).max(initial=0.0))
-
-
-def meaning_of(question: Question, answer: Any) -> str:
-    """Find out what a dialect's numbers are.
+def check_first(kind: Kind, question: Question, answer: Any) -> None:
+    """See that a route answers with what its kind says, before the long run.
 
     Raises:
-        RuntimeError: when they are nothing that the model says about these texts.
+        RuntimeError: when it does not.
     """
-    values = question.read(answer)
-    found = {name: distance(values, bounds) for name, bounds in question.candidates.items()}
-    closest = min(found, key=lambda name: found[name])
-    if found[closest] > TOLERANCE:
+    found = difference(question.read(answer), question.right)
+    if found > TOLERANCE:
         raise RuntimeError(
-            f"{question.kind}: the first answer is none of {', '.join(found)}; {closest} is nearest and off by "
-            f"{found[closest]:.2g}, {TOLERANCE:.0e} is allowed"
+            f"{kind.name}: the first answer is not {kind.meaning}: off by {found:.2g}, {TOLERANCE:.0e} is allowed"
         )
-    return next(name for name in found if found[name] <= TOLERANCE)

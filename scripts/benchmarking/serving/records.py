@@ -85,14 +85,18 @@ class OverloadRow(Record):
         load: Arrivals over the closed-loop peak measured right before, in the same round.
         peak: Requests a second of that closed loop, over the rounds.
         offered: Requests a second that were sent.
-        goodput: Right answers a second that arrived while requests were being sent.
+        goodput: Answers with 200 a second that arrived while requests were being sent.
         goodput_share: Goodput over the peak of its round.
         refused_share: Answers with 429 over all requests.
         lost: Requests without an answer, or with another status than 200 and 429, in all rounds.
+        checked: Answers with 200 that were compared with the model's scores, every fiftieth, in all rounds.
+        wrong: Those of them that held something else.
         accepted_p50_ms: Of answers with 200; ``accepted_p99_ms`` likewise. None where there was none.
         refused_p50_ms: Of answers with 429; ``refused_p99_ms`` likewise.
         generator_share: Share of one core that the generator itself took: it shares the cores with the server.
-        memory_before_mib: Resident memory of the server's processes before the load; after it, ``memory_after_mib``.
+        memory_before_mib: Memory of the server's processes before the load, pages that they share counted once (PSS).
+        memory_peak_mib: The largest sample while it lasted.
+        memory_after_mib: Right after it.
     """
 
     things: Count
@@ -103,12 +107,15 @@ class OverloadRow(Record):
     goodput_share: Spread
     refused_share: Spread
     lost: Number
+    checked: Number
+    wrong: Number
     accepted_p50_ms: Spread | None
     accepted_p99_ms: Spread | None
     refused_p50_ms: Spread | None
     refused_p99_ms: Spread | None
     generator_share: Spread
     memory_before_mib: Spread
+    memory_peak_mib: Spread
     memory_after_mib: Spread
 
 
@@ -149,7 +156,7 @@ class RouteFigure(Record):
     """One kind of request of the soak.
 
     Attributes:
-        meaning: What its numbers turned out to be when the run began.
+        meaning: What its numbers must be.
         failed: Answered with another status than 200, or not at all.
         wrong: Answered with other values than the model's.
         largest_difference: Among the right ones.
@@ -171,7 +178,9 @@ class SoakReport(Record):
         tolerance: Largest difference from the model's value that counts as right.
         routes: By kind of request.
         not_offered: Kinds that this server's OpenAPI document does not list.
-        memory_mib: Resident memory of all the server's processes, evenly spaced samples.
+        computed_sentences: Sentences that the server's encoder computed, by its own count; None if it does not say.
+        cached_sentences: Sentences whose vector was in its cache; likewise.
+        memory_mib: Memory of all the server's processes, pages that they share counted once (PSS), sampled evenly.
         memory_growth: Slope of the line through the last four fifths, times their duration, over the memory where they
             begin.
         last_growth: The last sample over the one where the last four fifths begin, less 1.
@@ -187,6 +196,8 @@ class SoakReport(Record):
     tolerance: Positive
     routes: dict[str, RouteFigure]
     not_offered: list[str]
+    computed_sentences: Number | None
+    cached_sentences: Number | None
     memory_mib: list[Positive]
     memory_growth: float
     last_growth: float

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scripts.benchmarking.machine import describe_machine
-from scripts.benchmarking.serving.memory import resident_mib
-from scripts.benchmarking.serving.questions import KINDS, TOLERANCE, Question, distance, make_questions, meaning_of
+from scripts.benchmarking.serving.agreement import difference
+from scripts.benchmarking.serving.counters import CacheCounts, cache_counts
+from scripts.benchmarking.serving.memory import proportional_mib
+from scripts.benchmarking.serving.questions import KINDS, TOLERANCE, Question, check_first, make_questions
 from scripts.benchmarking.serving.records import RouteFigure, SoakReport
 from scripts.benchmarking.serving.servers import Server
 from scripts.benchmarking.serving.wire import Answer, AnswerReader, Client, address_of, get_request
@@ -40,14 +42,14 @@ class _Course:
         self.failed[kind] += 1
         self._tell(f"{kind}: {reason}")
 
-    def take(self, question: Question, meaning: str, answer: Answer) -> None:
+    def take(self, question: Question, answer: Answer) -> None:
         """Count an answer, and compare it."""
         if answer.status != 200:
             self.fail(question.kind, f"status {answer.status}")
             return
         self.answered[question.kind] += 1
         try:
-            found = distance(question.read(json.loads(answer.body)), question.candidates[meaning])
+            found = difference(question.read(json.loads(answer.body)), question.right)
         except (ValueError, KeyError, TypeError) as error:
             self.wrong[question.kind] += 1
             self._tell(f"{question.kind}: not of its shape ({type(error).__name__})")
@@ -83,16 +85,18 @@ def measure_soak(
         questions: Different requests of each kind.
 
     Raises:
-        RuntimeError: when the server lists no known route, or the first answer of one is nothing that the model says.
+        RuntimeError: when the server lists no known route, or the first answer of one is not what it should be.
     """
     machine = describe_machine()
     asked, meanings, missing = _prepare(server, model, sentences, questions)
     course = _Course()
+    before = cache_counts(server)
     began = time.perf_counter()
-    asyncio.run(_run(server, asked, meanings, course, seconds=seconds, clients=clients))
+    asyncio.run(_run(server, asked, course, seconds=seconds, clients=clients))
     lasted = time.perf_counter() - began
     if not course.seconds:
         raise RuntimeError(f"no request was answered: {'; '.join(course.trouble)}")
+    cached, computed = _counted(before, cache_counts(server))
     growth, last = growth_of(course.memory)
     return SoakReport(
         machine=machine,
@@ -102,6 +106,8 @@ def measure_soak(
         tolerance=TOLERANCE,
         routes={kind: _figure(kind, meaning, course) for kind, meaning in meanings.items()},
         not_offered=missing,
+        computed_sentences=computed,
+        cached_sentences=cached,
         memory_mib=[round(value, 2) for value in course.memory],
         memory_growth=growth,
         last_growth=last,
@@ -138,7 +144,8 @@ def _prepare(
         for kind in KINDS:
             if kind.path in offered:
                 made = make_questions(kind, model, name, sentences, embeddings, count=count)
-                meanings[kind.name] = meaning_of(made[0], client.ask(made[0].request, kind.name))
+                check_first(kind, made[0], client.ask(made[0].request, kind.name))
+                meanings[kind.name] = str(kind.meaning)
                 asked += made
     finally:
         client.close()
@@ -150,7 +157,6 @@ def _prepare(
 async def _run(
     server: Server,
     asked: Sequence[Question],
-    meanings: dict[str, str],
     course: _Course,
     *,
     seconds: float,
@@ -160,20 +166,19 @@ async def _run(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_watch(server, course, end, max(0.02, seconds / _SAMPLES)))
         for number in range(clients):
-            tasks.create_task(_ask(server, asked, meanings, course, end, random.Random(number)))  # noqa: S311
+            tasks.create_task(_ask(server, asked, course, end, random.Random(number)))  # noqa: S311
 
 
 async def _watch(server: Server, course: _Course, end: float, pause: float) -> None:
     while time.perf_counter() < end:
         # Off the loop: it reads some hundred small files, and answers would wait for it.
-        course.memory.append(await asyncio.to_thread(resident_mib, server.process))
+        course.memory.append(await asyncio.to_thread(proportional_mib, server.process))
         await asyncio.sleep(pause)
 
 
 async def _ask(
     server: Server,
     asked: Sequence[Question],
-    meanings: dict[str, str],
     course: _Course,
     end: float,
     draws: random.Random,
@@ -195,7 +200,7 @@ async def _ask(
             await asyncio.sleep(_PAUSE)
             continue
         course.seconds.append(time.perf_counter() - start)
-        course.take(question, meanings[question.kind], answer)
+        course.take(question, answer)
     if stream is not None:
         stream[1].close()
 
@@ -210,6 +215,12 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         answer = answers.feed(data)
         if answer is not None:
             return answer
+
+
+def _counted(before: CacheCounts | None, after: CacheCounts | None) -> tuple[int, int] | tuple[None, None]:
+    if before is None or after is None:
+        return None, None
+    return after.cached - before.cached, after.computed - before.computed
 
 
 def _figure(kind: str, meaning: str, course: _Course) -> RouteFigure:

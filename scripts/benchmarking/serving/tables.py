@@ -50,12 +50,15 @@ def soak_parts(report: SoakReport) -> list[str]:
     ]
     header = ["request", "its numbers", "answered", "wrong", "failed", "largest difference"]
     memory = report.memory_mib
+    sentences = "how many sentences came from its cache, the server does not say"
+    if report.computed_sentences is not None and report.cached_sentences is not None:
+        sentences = f"{report.computed_sentences:,} sentences computed, {report.cached_sentences:,} from a small cache"
     missing = f" Not offered by this server: {', '.join(report.not_offered)}." if report.not_offered else ""
     return [
         f"{report.seconds / 60:.1f} minutes of mixed load by {report.clients} clients on the checkpoint "
-        f"{report.model}, {report.requests_per_second:,.0f} requests a second: {verdict}.",
+        f"{report.model}, {report.requests_per_second:,.0f} requests a second, {sentences}: {verdict}.",
         table(header, rows),
-        f"Resident memory {memory[0]:.0f} MiB at first, {memory[-1]:.0f} at the end; over the last four fifths, the "
+        f"Memory (PSS) {memory[0]:.0f} MiB at first, {memory[-1]:.0f} at the end; over the last four fifths, the "
         f"line through the samples grows by {report.memory_growth:.2%}, the last sample by {report.last_growth:.2%}. "
         f"Latency p50 {report.p50_ms:.1f} ms, p99 {report.p99_ms:.1f} ms, checking left out. "
         f"A difference above {report.tolerance:.0e} is wrong.{missing}",
@@ -95,7 +98,7 @@ def _overload(rows: Sequence[OverloadRow]) -> list[str]:
     what = "Single pairs" if things == 1 else f"{things} pairs a request"
     header = [
         "load", "offered/s", "goodput/s", "of the peak", "refused", "accepted p50 · p99 ms", "refused p50 · p99 ms",
-        "lost", "MiB before", "after", "generator",
+        "lost", "wrong of checked", "MiB before", "peak", "after", "generator",
     ]  # fmt: skip
     about = (
         f"{what} in an open loop, our server with a small queue; closed-loop peak {_spread(rows[0].peak)} requests a "
@@ -114,7 +117,9 @@ def _overload_cells(row: OverloadRow) -> list[str]:
         _latencies(row.accepted_p50_ms, row.accepted_p99_ms),
         _latencies(row.refused_p50_ms, row.refused_p99_ms),
         str(row.lost),
+        f"{row.wrong} of {row.checked:,}",
         f"{row.memory_before_mib.median:.0f}",
+        f"{row.memory_peak_mib.median:.0f}",
         f"{row.memory_after_mib.median:.0f}",
         f"{row.generator_share.median:.0%}",
     ]
