@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simlstm.client import Client, OverloadedError, Retries, TimedOutError, Timeouts
 from simlstm.client.patience import retry_after_of
-from simlstm.client.splitting import slices
+from simlstm.client.splitting import slices, write
 from tests.api.live import LiveServer
 from tests.client.live_answers import answering
 
@@ -168,3 +168,15 @@ def test_slices_hold_everything_once_within_the_bounds(sizes, items, most):
         held = sizes[run]
         assert 1 <= len(held) <= items
         assert len(held) == 1 or sum(held) + len(held) <= most
+
+
+def test_what_is_no_text_is_replaced():
+    assert (
+        write(["a\ud800b", "\udc00", "\ud83d\ude00", "\ud800"]).decode()
+        == '["a\ufffdb","\ufffd","\U0001f600","\ufffd"]'
+    )
+
+
+@given(texts=st.lists(st.text(st.characters(exclude_categories=()))))
+def test_texts_are_as_long_alone_as_among_others(texts):
+    assert len(write(texts)) == len("[]") + sum(len(write(text)) for text in texts) + max(0, len(texts) - 1)
