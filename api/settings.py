@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     shutdown_delay_seconds: float = Field(
         default=1.0, ge=0, le=300, description="after SIGTERM, time of serving on with /readyz at 503 before draining"
     )
+    keep_alive_seconds: int = Field(
+        default=75, ge=1, le=3600, description="idle connections are closed after it; clients should do so first"
+    )
     drain_seconds: int = Field(default=20, ge=0, description="after that, time for requests in flight to end")
 
     api_keys: Annotated[SecretStr, BeforeValidator(_joined)] = Field(

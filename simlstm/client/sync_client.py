@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from simlstm.client.connection import address_of, headers_of, retries_of, timeouts_of
+from simlstm.client.connection import POOL, address_of, headers_of, retries_of, timeouts_of
 from simlstm.client.exchange import Answer, Attempt, Reply, Steps
 from simlstm.client.operations import Operations, Texts
 from simlstm.client.patience import Retries, Timeouts
@@ -44,7 +44,7 @@ class Client:
     ) -> None:
         self._address = address_of(base_url)
         self._operations = Operations(timeouts_of(timeout), retries_of(retries))
-        self._http = httpx.Client(headers=headers_of(api_key), http2=False)
+        self._http = httpx.Client(headers=headers_of(api_key), http2=False, limits=POOL)
 
     def __enter__(self) -> Self:
         return self
