@@ -109,12 +109,15 @@ class AsyncClient:
         """Return the served models."""
         return await self._run(self._operations.models())
 
-    async def info(self) -> Info:
-        """Return what the server says of its model and its limits.
+    async def info(self, *, model: str | None = None) -> Info:
+        """Return what the server says of a model and its limits.
 
-        ``embed`` and ``score`` ask for the limits once; after a change of them, this brings the new ones.
+        ``embed`` and ``score`` ask for the limits of their model once; after a change, this brings the new ones.
+
+        Args:
+            model: name of a served model; None is the server's first one.
         """
-        return await self._run(self._operations.info())
+        return await self._run(self._operations.info(model))
 
     async def ready(self) -> bool:
         """Return whether the server wants traffic; it is asked once, and a server that is not there is not ready."""

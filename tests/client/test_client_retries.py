@@ -113,11 +113,15 @@ def test_a_connection_kept_alive_over_a_restart(model):
 def test_the_limits_are_asked_for_once(server):
     asked = []
     with Client(server.url) as client:
-        client._http.event_hooks["request"].append(lambda request: asked.append(request.url.path))
+        client._http.event_hooks["request"].append(lambda request: asked.append(request.url.raw_path.decode()))
         client.embed(["dog"])
         client.embed(["dog"])
         client.info()
-    assert asked == ["/info", "/v1/embeddings", "/v1/embeddings", "/info"]
+        client.embed(["dog"], model="tiny")
+        client.score(["dog"], ["park"], model="tiny")
+    assert asked == [
+        "/info", "/v1/embeddings", "/v1/embeddings", "/info", "/info?model=tiny", "/v1/embeddings", "/v1/similarity",
+    ]  # fmt: skip
 
 
 @given(attempts=st.integers(1, 10**6), chance=st.floats(0, 1, exclude_max=True), after=st.none() | st.floats(0, 1e6))
