@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=1024,
-        description="threads of the model; default: torch's choice less one, which the server itself needs",
+        description="threads of the model; default: all cores for large calls, one less for small",
     )
 
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; 0.0.0.0 for all")
@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     )
     shutdown_delay_seconds: float = Field(
         default=1.0, ge=0, le=300, description="after SIGTERM, time of serving on with /readyz at 503 before draining"
+    )
+    keep_alive_seconds: int = Field(
+        default=75, ge=1, le=3600, description="idle connections are closed after it; clients should do so first"
     )
     drain_seconds: int = Field(default=30, ge=0, description="after that, time for requests in flight to end")
 

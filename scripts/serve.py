@@ -92,6 +92,7 @@ def main(
         log_level=settings.log_level,
         access_log=False,  # it would log whatever a user writes into a URL; the application logs routes
         server_header=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
     AnnouncingServer(config).run()

@@ -13,6 +13,7 @@ from api.engine.embedding import embed, places
 from api.engine.explaining import explain_pair, pairs_of
 from api.engine.jobs import Failed, Job, distinct
 from api.engine.scoring import Answer, answer_all
+from api.engine.threads import Threads
 from api.engine.tokenizing import tokenize
 from api.engine.waiting import WaitingSentences
 from simlstm.models.similarity import SimilarityModel
@@ -79,10 +80,20 @@ class Engine:
         max_batch_tokens: budget of one model call; a longer sentence runs alone.
         cache_bytes: bound of the vectors kept.
         max_age: seconds after which a waiting sentence goes before shorter ones.
+        threads: fitted to each call; None leaves them as they are.
     """
 
-    def __init__(self, model: SimilarityModel, *, max_batch_tokens: int, cache_bytes: int, max_age: float) -> None:
+    def __init__(
+        self,
+        model: SimilarityModel,
+        *,
+        max_batch_tokens: int,
+        cache_bytes: int,
+        max_age: float,
+        threads: Threads | None = None,
+    ) -> None:
         self._model = model
+        self._threads = threads
         self._waiting = WaitingSentences(max_age)
         self._jobs: dict[int, Job] = {}
         self._ready: list[Job] = []
@@ -139,8 +150,11 @@ class Engine:
         """Make one model call for what waits, score what is complete, and explain at most one pair."""
         started = time.perf_counter()
         taken = self._waiting.take(self.budget.tokens, time.monotonic())
+        tokens = sum(sentence.tokens for sentence in taken)
         retries = poisoned = 0
         if taken:
+            if self._threads is not None:
+                self._threads.fit(tokens)
             now = time.monotonic()
             told: set[int] = set()
             embedded = embed(self._model, taken, self.budget)
@@ -165,7 +179,7 @@ class Engine:
         step.failures, self._failed = self._failed, []
         step.statistics = Statistics(
             sentences=len(taken),
-            tokens=sum(sentence.tokens for sentence in taken),
+            tokens=tokens,
             seconds=time.perf_counter() - started,
             repeated=self._repeated,
             retries=retries,

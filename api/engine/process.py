@@ -10,13 +10,13 @@ import socket
 from typing import Any, NoReturn
 
 import numpy as np
-import torch
 
 from api.engine.embedding import places
 from api.engine.engine import Engine, Step
 from api.engine.frames import FrameReader, Header, pack
 from api.engine.jobs import Job
 from api.engine.scoring import Answer
+from api.engine.threads import Threads
 from api.work import Layout, Work
 from simlstm import SimilarityModel
 
@@ -110,8 +110,7 @@ def load(settings: Header, blob: bytes) -> tuple[Engine, Header]:
     Raises:
         ValueError, ImportError, OSError, RuntimeError: whatever the checkpoint or the model raises.
     """
-    # One core is left to the server: threads that wait for each other on a taken core wait for its whole time slice.
-    torch.set_num_threads(settings["threads"] or max(1, torch.get_num_threads() - 1))
+    threads = Threads(settings["threads"])
     if settings["folder"] is None:
         model: SimilarityModel = pickle.loads(blob)  # noqa: S301 - over a pair of sockets that the server made
         model.trust()  # nobody else holds this copy
@@ -123,6 +122,7 @@ def load(settings: Header, blob: bytes) -> tuple[Engine, Header]:
         max_batch_tokens=settings["max_batch_tokens"],
         cache_bytes=settings["cache_bytes"],
         max_age=settings["max_age"],
+        threads=threads,
     )
     return engine, {"type": "ready", "pid": os.getpid(), **_facts(model)}
 

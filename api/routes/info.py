@@ -1,6 +1,8 @@
 """What the model is, for clients of every dialect."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 
 from api.guard import GuardedRoute
 from api.refusals import documented
@@ -13,40 +15,45 @@ INFO = "/info"
 router = APIRouter(route_class=GuardedRoute, tags=["native"])
 
 
-@router.get(INFO, summary="The model and the limits", responses=documented(INFO, ("invalid_api_key",)))
-async def info(request: Request) -> InfoResponse:
-    """Describe the served model, how to read its scores, and what a request may hold."""
+@router.get(
+    INFO, summary="The model and the limits", responses=documented(INFO, ("invalid_api_key", "model_not_found"))
+)
+async def info(
+    request: Request,
+    model: Annotated[str | None, Query(description="name of a served model; the default one without it")] = None,
+) -> InfoResponse:
+    """Describe a served model, how to read its scores, and what a request may hold."""
     service: Service = request.app.state.service
-    model, settings = service.find(), service.settings
-    limits = service.limits(model)
+    facts, settings = service.find(model), service.settings
+    limits = service.limits(facts)
     return InfoResponse(
-        model_id=model.name,
-        model_sha=model.fingerprint,
-        model_dtype=model.dtype,
-        served_model_name=model.name,
-        model_type={"embedding": {"pooling": model.config.pooling}},
+        model_id=facts.name,
+        model_sha=facts.fingerprint,
+        model_dtype=facts.dtype,
+        served_model_name=facts.name,
+        model_type={"embedding": {"pooling": facts.config.pooling}},
         max_concurrent_requests=limits.max_waiting_sentences,
-        max_input_length=model.config.max_tokens,
+        max_input_length=facts.config.max_tokens,
         max_batch_tokens=limits.max_batch_tokens,
         max_client_batch_size=limits.max_request_sentences,
         auto_truncate=True,
         tokenization_workers=1,
         version=__version__,
-        embedding_size=model.embedding_size,
+        embedding_size=facts.embedding_size,
         max_body_bytes=settings.max_body_bytes,
         max_sentence_characters=settings.max_sentence_characters,
         default_deadline_ms=settings.default_deadline_ms,
         max_deadline_ms=settings.max_deadline_ms,
-        device=model.device,
-        backend=model.backend,
+        device=facts.device,
+        backend=facts.backend,
         score=ScoreInfo(
-            head=model.config.head,
-            range=model.score_bounds,
-            trained_on=model.config.kind,
-            published_range=model.config.score_range,
-            threshold=model.threshold,
-            calibrated=model.calibration is not None,
+            head=facts.config.head,
+            range=facts.score_bounds,
+            trained_on=facts.config.kind,
+            published_range=facts.config.score_range,
+            threshold=facts.threshold,
+            calibrated=facts.calibration is not None,
             relevance_score=RELEVANCE_SCORES[settings.rerank_by],
         ),
-        metrics=dict(model.metrics),
+        metrics=dict(facts.metrics),
     )

@@ -7,6 +7,9 @@ import httpx
 from simlstm.client.patience import Retries, Timeouts
 from simlstm.version import __version__
 
+# Idle connections are closed after this many seconds, well before servers do (5 at the least): a request that leaves
+# while the server closes has no answer.
+POOL = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=3.0)
 _VISIBLE = re.compile(r"[!-~]+")
 
 

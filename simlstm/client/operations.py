@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Operations:
     def __init__(self, timeouts: Timeouts, retries: Retries) -> None:
         self._timeouts = timeouts
         self._retries = retries
-        self._info: Info | None = None
+        self._infos: dict[str | None, Info] = {}
 
     def similarity(
         self, a: Texts, b: Texts, model: str | None, deadline_ms: int | None, *, explain: bool
@@ -80,7 +81,7 @@ class Operations:
     def embed(self, texts: Sequence[str], model: str | None) -> Steps[NDArray[np.float32]]:
         """Embed texts, in as many requests as the server's limits ask for."""
         wanted = _listed(texts, "texts")
-        limits = yield from self._limits()
+        limits = yield from self._limits(model)
         name = model or limits.model_id
         # The width of no embedding is that of one.
         asked = wanted or [""]
@@ -104,7 +105,7 @@ class Operations:
         first, second = _listed(a, "a"), _listed(b, "b")
         if len(first) != len(second):
             raise ValueError(f"a has {len(first)} sentences and b has {len(second)}; pairs need as many of both")
-        limits = yield from self._limits()
+        limits = yield from self._limits(model)
         frame = len(write(_given(sentence1=[], sentence2=[], model=model)))
         runs = slices(
             [len(write(one)) + len(write(other)) + 1 for one, other in zip(first, second, strict=True)],
@@ -120,7 +121,7 @@ class Operations:
     def rerank(self, query: str, documents: Sequence[str], top_n: int | None, model: str | None) -> Steps[Ranking]:
         """Order documents by their similarity to a query, in one request."""
         listed = _listed(documents, "documents")
-        name = model or (yield from self._limits()).model_id
+        name = model or (yield from self._limits(None)).model_id
         answer = yield from self._ask("/v1/rerank", _given(model=name, query=query, documents=listed, top_n=top_n))
         ranking = _read(Ranking, "POST /v1/rerank", answer)
         places = {result.index for result in ranking.results}
@@ -133,11 +134,12 @@ class Operations:
         answer = yield from self._exchange(Call("GET", "/v1/models"))
         return _read(_ModelList, "GET /v1/models", answer).data
 
-    def info(self) -> Steps[Info]:
-        """Ask for the model and the limits, and keep them for what is split by them."""
-        answer = yield from self._exchange(Call("GET", "/info"))
-        self._info = _read(Info, "GET /info", answer)
-        return self._info
+    def info(self, model: str | None) -> Steps[Info]:
+        """Ask for a model and its limits, and keep them for what is split by them."""
+        query = "" if model is None else f"?model={quote(model, safe='', errors='replace')}"
+        answer = yield from self._exchange(Call("GET", f"/info{query}"))
+        self._infos[model] = found = _read(Info, "GET /info", answer)
+        return found
 
     def ready(self) -> Steps[bool]:
         """Ask once whether the server wants traffic; what passes, a server that is not there for one, is a no."""
@@ -155,8 +157,9 @@ class Operations:
         except ValidationError:
             raise failure_of("GET /health", answer.status, answer.headers, answer.content, None) from None
 
-    def _limits(self) -> Steps[Info]:
-        return self._info if self._info is not None else (yield from self.info())
+    def _limits(self, model: str | None) -> Steps[Info]:
+        known = self._infos.get(model)
+        return known if known is not None else (yield from self.info(model))
 
     def _ask(self, path: str, body: dict[str, Any]) -> Steps[Answer]:
         return (yield from self._exchange(Call("POST", path, write(body))))

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 def write(value: object) -> bytes:
     """Return the JSON of a value, as short as it can be told.
 
-    A lone half of a surrogate pair, which Python's strings may hold and UTF-8 may not, is written as an escape: the
-    server takes it for U+FFFD.
+    A lone half of a surrogate pair, which Python's strings may hold and UTF-8 may not, is written as U+FFFD, which the
+    server would take it for: so a text has the same size alone and among others.
     """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return text.encode()
     except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        # UTF-16 tells a lone half from two that belong together.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def slices(sizes: Sequence[int], *, most_items: int, most_bytes: int) -> Iterator[slice]:

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from simlstm.client.connection import address_of, headers_of, retries_of, timeouts_of
+from simlstm.client.connection import POOL, address_of, headers_of, retries_of, timeouts_of
 from simlstm.client.exchange import Answer, Attempt, Reply, Steps
 from simlstm.client.operations import Operations, Texts
 from simlstm.client.patience import Retries, Timeouts
@@ -44,7 +44,7 @@ class Client:
     ) -> None:
         self._address = address_of(base_url)
         self._operations = Operations(timeouts_of(timeout), retries_of(retries))
-        self._http = httpx.Client(headers=headers_of(api_key), http2=False)
+        self._http = httpx.Client(headers=headers_of(api_key), http2=False, limits=POOL)
 
     def __enter__(self) -> Self:
         return self
@@ -109,12 +109,15 @@ class Client:
         """Return the served models."""
         return self._run(self._operations.models())
 
-    def info(self) -> Info:
-        """Return what the server says of its model and its limits.
+    def info(self, *, model: str | None = None) -> Info:
+        """Return what the server says of a model and its limits.
 
-        ``embed`` and ``score`` ask for the limits once; after a change of them, this brings the new ones.
+        ``embed`` and ``score`` ask for the limits of their model once; after a change, this brings the new ones.
+
+        Args:
+            model: name of a served model; None is the server's first one.
         """
-        return self._run(self._operations.info())
+        return self._run(self._operations.info(model))
 
     def ready(self) -> bool:
         """Return whether the server wants traffic; it is asked once, and a server that is not there is not ready."""

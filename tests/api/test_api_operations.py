@@ -103,6 +103,13 @@ def test_info(client, model):
     assert info["metrics"] == {"spearman": 0.5}
 
 
+def test_info_of_a_model_by_name(client):
+    assert client.get("/info?model=tiny").json() == client.get("/info").json()
+    response = client.get("/info?model=other")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "model_not_found"
+
+
 def test_welcome_names_the_documentation(client):
     assert client.get("/").json()["documentation"] == "/docs"
     page = client.get("/docs")

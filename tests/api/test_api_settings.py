@@ -22,6 +22,7 @@ def test_every_setting_is_read_from_the_environment(monkeypatch, tmp_path):
         "max_age_ms": 41, "cache_bytes": 42, "default_deadline_ms": 50, "max_deadline_ms": 60, "rerank_by": "cosine",
         "start_seconds": 6.5, "stall_seconds": 7.5, "restart_limit": 8, "restart_window_seconds": 9.5,
         "reload_seconds": 10.5, "shutdown_delay_seconds": 0.5, "drain_seconds": 11,
+        "keep_alive_seconds": 12,
         "api_keys_file": str(tmp_path / "keys"), "cors_origins": "https://a.example",
     }  # fmt: skip
     for field, value in values.items():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simlstm.client import Client, OverloadedError, Retries, TimedOutError, Timeouts
 from simlstm.client.patience import retry_after_of
-from simlstm.client.splitting import slices
+from simlstm.client.splitting import slices, write
 from tests.api.live import LiveServer
 from tests.client.live_answers import answering
 
@@ -113,11 +113,15 @@ def test_a_connection_kept_alive_over_a_restart(model):
 def test_the_limits_are_asked_for_once(server):
     asked = []
     with Client(server.url) as client:
-        client._http.event_hooks["request"].append(lambda request: asked.append(request.url.path))
+        client._http.event_hooks["request"].append(lambda request: asked.append(request.url.raw_path.decode()))
         client.embed(["dog"])
         client.embed(["dog"])
         client.info()
-    assert asked == ["/info", "/v1/embeddings", "/v1/embeddings", "/info"]
+        client.embed(["dog"], model="tiny")
+        client.score(["dog"], ["park"], model="tiny")
+    assert asked == [
+        "/info", "/v1/embeddings", "/v1/embeddings", "/info", "/info?model=tiny", "/v1/embeddings", "/v1/similarity",
+    ]  # fmt: skip
 
 
 @given(attempts=st.integers(1, 10**6), chance=st.floats(0, 1, exclude_max=True), after=st.none() | st.floats(0, 1e6))
@@ -168,3 +172,15 @@ def test_slices_hold_everything_once_within_the_bounds(sizes, items, most):
         held = sizes[run]
         assert 1 <= len(held) <= items
         assert len(held) == 1 or sum(held) + len(held) <= most
+
+
+def test_what_is_no_text_is_replaced():
+    assert (
+        write(["a\ud800b", "\udc00", "\ud83d\ude00", "\ud800"]).decode()
+        == '["a\ufffdb","\ufffd","\U0001f600","\ufffd"]'
+    )
+
+
+@given(texts=st.lists(st.text(st.characters(exclude_categories=()))))
+def test_texts_are_as_long_alone_as_among_others(texts):
+    assert len(write(texts)) == len("[]") + sum(len(write(text)) for text in texts) + max(0, len(texts) - 1)

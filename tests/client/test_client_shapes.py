@@ -10,7 +10,7 @@ from tests.client.live_answers import answering
 def test_matrix(kind):
     with answering((200, {}, {"model": "m", "scores": [[0.5, 0.25]], "probabilities": None, "more": 1})) as script:
         matrix = kind(script.url).call("matrix", ("a",), ("b", "\ud800"), model="m", deadline_ms=9)
-    assert script.bodies == [{"sentences1": ["a"], "sentences2": ["b", "\ud800"], "model": "m", "deadline_ms": 9}]
+    assert script.bodies == [{"sentences1": ["a"], "sentences2": ["b", "\ufffd"], "model": "m", "deadline_ms": 9}]
     np.testing.assert_array_equal(matrix.scores, np.float32([[0.5, 0.25]]))
     assert matrix.scores.dtype == np.float32
     assert matrix.probabilities is None

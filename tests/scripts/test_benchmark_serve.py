@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from scripts.benchmark import main
 from scripts.benchmarking.page import write_page
 from scripts.benchmarking.results import read_report
-from scripts.benchmarking.serving import agreement, command, overload, servers
+from scripts.benchmarking.serving import agreement, closed, command, overload, servers
 from scripts.benchmarking.serving.records import ServeReport
 from scripts.benchmarking.serving.workload import Workload, draw_sentences
 from scripts.benchmarking.tables import report_text
@@ -191,6 +191,15 @@ def test_bodies_ask_about_each_sentence_once():
     assert [len(body["sentence1"]) for body in workload.pair_batches()] == [32, 32, 32]
     assert all(len(body["input"]) == 32 for body in workload.embedding_batches(encoding_format="float"))
     assert json.dumps(workload.single_pairs_to_embed()[0]["input"]) == json.dumps(list(workload.pairs[0]))
+
+
+def test_base64_is_compared_with_base64(tmp_path: Path):
+    answering = {name: servers.Server(name, "http://127.0.0.1:1", 0) for name in (servers.OURS, servers.INFINITY)}
+    contest = closed.embeddings_contest(Workload(draw_sentences(64), "tiny"), tmp_path, answering, None)
+    assert list(contest.targets) == [
+        "simlstm", "simlstm, base64", "infinity + MiniLM", "infinity + MiniLM, base64",
+    ]  # fmt: skip
+    assert contest.beside == {"infinity + MiniLM, base64": "simlstm, base64"}
 
 
 def test_make_names_infinity_only_when_it_is_told():

@@ -3,7 +3,7 @@
 import random
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -51,12 +51,14 @@ class Contest:
         things: Pairs or sentences in a request.
         clients: Each number of connections.
         targets: By the name that stands in the report; the first one is ours.
+        beside: By name, which of ours a target is compared with where that is not the first one.
     """
 
     part: Literal["single", "embeddings", "pairs"]
     things: int
     clients: Sequence[int]
     targets: Mapping[str, Target]
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 def single_contest(
@@ -76,6 +78,7 @@ def embeddings_contest(
 ) -> Contest:
     """Ask for batches of vectors as numbers and in base64; the plain route has none."""
     targets: dict[str, Target] = {}
+    beside: dict[str, str] = {}
     for name, server in servers.items():
         if name == PLAIN:
             continue
@@ -84,7 +87,9 @@ def embeddings_contest(
             bodies = workload.embedding_batches(encoding_format=encoding, model=model)
             shown = name if encoding == "float" else f"{name}, base64"
             targets[shown] = _target(server, path, bodies, folder / f"embeddings-{len(targets)}")
-    return Contest("embeddings", BATCH, clients or BATCH_CLIENTS, targets)
+            if name != OURS and encoding == "base64":
+                beside[shown] = f"{OURS}, base64"
+    return Contest("embeddings", BATCH, clients or BATCH_CLIENTS, targets, beside)
 
 
 def pairs_contest(workload: Workload, folder: Path, server: Server, clients: Sequence[int] | None) -> Contest:
@@ -113,8 +118,10 @@ def measure_contest(contest: Contest, *, rounds: int, seconds: float) -> Iterato
             order = list(contest.targets) if number % 2 == 0 else list(contest.targets)[::-1]
             for name in order:
                 runs[name].append(_run(contest.targets[name], clients, seconds, places))
-        ours = runs[next(iter(contest.targets))]
-        figures = {name: load_figure(measured, ours) for name, measured in runs.items()}
+        first = next(iter(contest.targets))
+        figures = {
+            name: load_figure(measured, runs[contest.beside.get(name, first)]) for name, measured in runs.items()
+        }
         yield LoadRow(part=contest.part, clients=clients, things=contest.things, figures=figures)
 
 

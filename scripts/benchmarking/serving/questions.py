@@ -211,7 +211,7 @@ def _values(kind: Kind, model: SimilarityModel, vectors: Floats) -> Floats:
     scores: Floats = model.score_embeddings(first.reshape(-1, width), second.reshape(-1, width)).reshape(shape)
     # The other heads' scores lie from 0 to 1 by themselves.
     if kind.meaning is Meaning.relevance and model.config.head == "cosine":
-        return (scores + 1) / 2
+        return ((scores + 1) / 2).astype(np.float32)
     return scores
 
 

@@ -34,8 +34,8 @@ class LoadFigure(Record):
         requests: Answered in all rounds together.
         requests_per_second: Over the rounds.
         p50_ms: Median latency of a round, over the rounds; ``p95_ms`` and ``p99_ms`` likewise.
-        ratio: Ours over this server's in things a second, median over the paired rounds (above 1: ours is faster); 1
-            for our own.
+        ratio: Ours over this server's in things a second, median over the paired rounds (above 1: ours is faster); a
+            peer's base64 beside our base64; of our own, beside our first.
     """
 
     requests: Count
@@ -67,8 +67,8 @@ class AddedLatency(Record):
 
     Attributes:
         http_ms: Round trips of single pairs over one kept connection.
-        model_ms: ``model.score([a], [b])`` of the same pairs, in the asking process.
-        added_ms: The difference of the two medians; below 0 where the server is faster than the bare call.
+        model_ms: ``model.score([a], [b])`` of the same pairs, here, with as many threads as the worker.
+        added_ms: The median of the differences, pair by pair; below 0 where the server is faster than the bare call.
     """
 
     pairs: Count
