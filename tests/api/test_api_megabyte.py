@@ -25,4 +25,4 @@ def test_a_megabyte_of_one_character(roomy, path, character):
     written = json.dumps(least_body(path, "MARK")).replace("MARK", json.dumps(text)[1:-1])
     response = post(roomy, path, written.encode())
     check(path, response)
-    assert response.status_code == 200
+    assert response.status_code == (422 if path == "/tokenize" else 200)

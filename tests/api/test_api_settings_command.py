@@ -36,7 +36,8 @@ def test_every_setting_is_a_flag(tmp_path):
         "max-waiting-sentences": 30, "overload-share": 0.5, "max-batch-tokens": 40, "max-age-ms": 41,
         "cache-bytes": 42, "default-deadline-ms": 50, "max-deadline-ms": 60, "rerank-by": "cosine",
         "start-seconds": 6.5, "stall-seconds": 7.5, "restart-limit": 8, "restart-window-seconds": 9.5,
-        "reload-seconds": 10.5, "shutdown-delay-seconds": 0.5, "drain-seconds": 11, "api-keys": "one,two",
+        "reload-seconds": 10.5, "shutdown-delay-seconds": 0.5, "drain-seconds": 11, "keep-alive-seconds": 12,
+        "api-keys": "one,two",
         "api-keys-file": tmp_path / "keys", "cors-origins": "https://a.example",
     }  # fmt: skip
     settings = parse(*(text for flag, value in flags.items() for text in (f"--{flag}", str(value))))

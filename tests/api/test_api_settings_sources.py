@@ -30,7 +30,7 @@ def test_a_stronger_source_wins(write, monkeypatch):
     monkeypatch.setenv("SIMLSTM_THREADS", "")  # as absent
     settings = Settings(port=3)
     assert (settings.port, settings.host, settings.threads, settings.max_age_ms) == (3, "environment", 3, 4)
-    assert settings.drain_seconds == 20
+    assert settings.drain_seconds == 30
     monkeypatch.delenv("SIMLSTM_SETTINGS_FILE")
     assert Settings(settings_file=str(file)).threads == 3
     assert Settings().threads is None

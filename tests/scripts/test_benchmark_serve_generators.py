@@ -115,7 +115,7 @@ def test_kept_answers_are_held_against_the_scores_of_what_was_asked():
 def test_waiting_for_a_connection_counts(scripted, bodies: Path):
     """With one connection and far more arrivals than it carries, the last answers are late by what piled up."""
     url, _ = scripted
-    plan = OpenLoop(url=url, path="/200", bodies=bodies, rate=5000, seconds=0.3, connections=1, patience=60)
+    plan = OpenLoop(url=url, path="/200", bodies=bodies, rate=50_000, seconds=0.2, connections=1, patience=60)
     arrivals = run_generator(plan)
     assert len(arrivals.accepted) == arrivals.sent
     assert arrivals.answered_in_time < arrivals.sent
