@@ -1,9 +1,11 @@
 """What is known of a served model without touching its weights."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.engine.frames import Header
 from simlstm.models.calibration import Calibration
 from simlstm.models.config import ModelConfig
 from simlstm.text.tokenizer import Tokenizer
@@ -48,3 +50,26 @@ class Facts:
     def score_bounds(self) -> tuple[float, float]:
         """Lowest and highest score that the pair head can give."""
         return (-1.0, 1.0) if self.config.head == "cosine" else (0.0, 1.0)
+
+
+def facts_of(name: str, said: Header) -> Facts:
+    """Read a model's facts from what its worker says of it when it is ready.
+
+    Args:
+        name: what clients call it.
+        said: the worker's message.
+    """
+    calibration = said["calibration"]
+    return Facts(
+        name=name,
+        fingerprint=said["fingerprint"],
+        config=ModelConfig.model_validate(said["config"]),
+        tokenizer=Tokenizer.from_json(said["tokenizer"], segmenter=said["segmenter"]),
+        calibration=None if calibration is None else Calibration.model_validate(calibration),
+        metrics=said["metrics"],
+        dtype=said["dtype"],
+        backend=said["backend"],
+        device=said["device"],
+        embedding_size=said["embedding_size"],
+        since=int(time.time()),
+    )

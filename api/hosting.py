@@ -1,34 +1,27 @@
 """A model that is served under a name: its worker, its limits, its replacement when it dies, its reloading."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import pickle
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from api.engine.frames import Header
-from api.facts import Facts
+from api.facts import Facts, facts_of
 from api.metrics import Metrics
 from api.served import ModelSettings
 from api.settings import Settings
 from api.spawning import NURSERY
+from api.stamps import Stamp, stamp_of
+from api.steps import StepCounter
 from api.work import Work
 from api.worker import Ticket, Worker, WorkerStartError, WorkerUnavailableError
-from simlstm.models.atomic import WHOLE
-from simlstm.models.calibration import Calibration
-from simlstm.models.config import ModelConfig
-from simlstm.models.folder import NAMES
-from simlstm.models.shipped import checkpoint_folder
 from simlstm.models.similarity import SimilarityModel
-from simlstm.text.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
 _LARGEST_RETRY_SECONDS = 60
 _SENTENCES_OF_A_PAIR = 2
 _MOST_UNSENT_BYTES = 64 * 2**20  # to a worker that does not read; cancelled requests are among them
@@ -176,7 +169,7 @@ class HostedModel:
         own = self.own
         folder = None if self._blob else str(own.path)
         if folder is not None:
-            self._stamp = await asyncio.to_thread(_stamp, folder)
+            self._stamp = await asyncio.to_thread(stamp_of, folder)
         connection, pid = await NURSERY.worker()
         return await Worker.start(
             connection,
@@ -192,7 +185,7 @@ class HostedModel:
                 "max_age": self._settings.max_age_ms / 1000,
             },
             self._blob,
-            on_step=_StepCounter(self, self._metrics),
+            on_step=StepCounter(self, self._metrics),
             timeout=self._settings.start_seconds,
         )
 
@@ -200,7 +193,7 @@ class HostedModel:
         said = worker.facts.result()
         # A link that points to another folder now is still the model that clients know.
         try:
-            facts = await asyncio.to_thread(_facts, self.known_name or said["name"], said)
+            facts = await asyncio.to_thread(facts_of, self.known_name or said["name"], said)
         except BaseException:
             worker.kill()
             raise
@@ -276,7 +269,7 @@ class HostedModel:
     async def _look_for_changes(self) -> None:
         while True:
             await asyncio.sleep(self._settings.reload_seconds)
-            stamp = await asyncio.to_thread(_stamp, str(self.own.path))
+            stamp = await asyncio.to_thread(stamp_of, str(self.own.path))
             if stamp is not None and stamp != self._stamp:
                 await self.reload()
 
@@ -288,70 +281,3 @@ class HostedModel:
         """Note how many sentences a step answered; the last few steps make the drain rate."""
         self._answered = 0.9 * self._answered + answered
         self._seconds = 0.9 * self._seconds + seconds
-
-
-class _StepCounter:
-    """Turns what one worker counts since its start into the application's counters."""
-
-    def __init__(self, hosted: HostedModel, metrics: Metrics) -> None:
-        self._hosted = hosted
-        self._metrics = metrics
-        self._before = {"hits": 0, "misses": 0, "halvings": 0}
-
-    def __call__(self, step: Header) -> None:
-        metrics = self._metrics
-        if step["type"] == "dropped":
-            metrics.dropped.inc(step["count"])
-            return
-        if step["sentences"]:
-            metrics.batch_sentences.observe(step["sentences"])
-            metrics.batch_tokens.observe(step["tokens"])
-        counters = {"hits": metrics.cache_hits, "misses": metrics.cache_misses, "halvings": metrics.out_of_memory}
-        for name, counter in counters.items():
-            counter.inc(step[name] - self._before[name])
-            self._before[name] = step[name]
-        metrics.repeated.inc(step["repeated"])
-        metrics.retried.inc(step["retries"])
-        metrics.poisoned.inc(step["poisoned"])
-        if self._hosted.counter is not self:
-            return  # a retired worker's last steps
-        self._hosted.cache_bytes = step["cache_bytes"]
-        metrics.batch_token_budget.labels(self._hosted.facts.name).set(step["budget"])
-        self._hosted.note_speed(sum(len(answer["token_counts"]) for answer in step["answers"]), step["seconds"])
-
-
-def _facts(name: str, said: Header) -> Facts:
-    calibration = said["calibration"]
-    return Facts(
-        name=name,
-        fingerprint=said["fingerprint"],
-        config=ModelConfig.model_validate(said["config"]),
-        tokenizer=Tokenizer.from_json(said["tokenizer"], segmenter=said["segmenter"]),
-        calibration=None if calibration is None else Calibration.model_validate(calibration),
-        metrics=said["metrics"],
-        dtype=said["dtype"],
-        backend=said["backend"],
-        device=said["device"],
-        embedding_size=said["embedding_size"],
-        since=int(time.time()),
-    )
-
-
-def _stamp(path: str) -> Stamp | None:
-    """Return what changes when any file of a checkpoint is replaced; None while there is none.
-
-    Whoever copies a checkpoint file by file is refused until the last one has come, and must be looked at again then.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        folder = checkpoint_folder(path)
-        stamp = tuple(_file_stamp(folder, name) for name in NAMES)
-        return stamp if any(stamp) else None
-    return None
-
-
-def _file_stamp(folder: Path, name: str) -> tuple[int, int, int] | None:
-    for file in (folder / WHOLE / name, folder / name):  # as its reader looks for it
-        with contextlib.suppress(FileNotFoundError):
-            status = file.stat()
-            return status.st_ino, status.st_mtime_ns, status.st_size
-    return None
