@@ -128,11 +128,7 @@ class SimilarityModel(ModelFacts):
         return self
 
     def trust(self) -> Self:
-        """Promise that nobody changes this model's weights from now on, so that calls need not compare; returns itself.
-
-        For a copy that nobody else holds, such as one that was unpickled; ``freeze(watched=False)`` promises the same
-        of a model that is to be frozen.
-        """
+        """Promise of a copy that nobody else holds what ``freeze(watched=False)`` promises; returns itself."""
         self._watch.watched = False
         return self
 
